@@ -1,0 +1,52 @@
+# The two commands a newcomer needs: `make up` starts the store, `make test` proves it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= ./data
+# Options of `cyxcloud up`, for example: make up ARGS="--listen 0.0.0.0:9000"
+ARGS ?=
+# Two processes suit the two cores that the tests' time limits were measured on.
+TEST_WORKERS ?= 2
+
+.PHONY: install dev up test long clients check bench clean
+
+install: .venv/.installed
+dev: .venv/.dev
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CyxCloud needs Python 3.11 or newer: make PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/.dev: pyproject.toml | .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+up: install
+	exec $(BIN)/cyxcloud up --data $(DATA) $(ARGS)
+
+test: dev
+	$(BIN)/pytest -n $(TEST_WORKERS) tests conformance/clients
+
+# The full forms of the bounded tests: minutes to hours.
+long: dev
+	$(BIN)/pytest -m long --timeout=7200 tests conformance/clients
+
+clients: dev
+	$(BIN)/pytest -m 'clients and not long' conformance/clients
+
+check: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+bench: dev
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
