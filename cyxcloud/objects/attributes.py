@@ -1,0 +1,78 @@
+"""What an object carries beside its bytes, in one versioned column: HTTP headers, user metadata, checksums, part layout.
+
+Format v1: the byte 0x01, then compact JSON with short names, so that a new field needs no migration and an unknown one
+is kept from being misread by the leading byte. Text came off the wire as UTF-8 with surrogate escapes and goes back so.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = b"\x01"
+CONTENT_HEADERS = (
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """`algorithm` as S3 spells it (CRC32, SHA256, ...); `value` base64; `type` COMPOSITE or FULL_OBJECT."""
+
+    algorithm: str
+    value: str
+    type: str = "FULL_OBJECT"
+
+
+@dataclass(frozen=True, slots=True)
+class PartInfo:
+    """One part of a multipart object: its size, and its own checksum where it has one."""
+
+    number: int
+    size: int
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    headers: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    checksum: Checksum | None = None
+    parts: tuple[PartInfo, ...] = ()
+
+    def encode(self) -> bytes:
+        fields: dict[str, Any] = {}
+        if self.headers:
+            fields["h"] = self.headers
+        if self.metadata:
+            fields["m"] = self.metadata
+        if self.checksum is not None:
+            fields["c"] = [self.checksum.algorithm, self.checksum.value, self.checksum.type]
+        if self.parts:
+            fields["p"] = [[p.number, p.size, p.checksum] if p.checksum else [p.number, p.size] for p in self.parts]
+        if not fields:
+            return FORMAT
+        return FORMAT + _ENCODE(fields).encode()
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_DECODE = json.JSONDecoder().decode
+EMPTY = Attributes()
+
+
+def decode(data: bytes) -> Attributes:
+    """Raises ValueError for a format that this version does not know: better no answer than a wrong one."""
+    if data == FORMAT:
+        return EMPTY
+    if data[:1] != FORMAT:
+        raise ValueError(f"object attributes of unknown format {data[:1].hex()!r}")
+    fields = _DECODE(data[1:].decode())
+    checksum = Checksum(*fields["c"]) if "c" in fields else None
+    parts = tuple(PartInfo(*part) for part in fields.get("p", ()))
+    return Attributes(fields.get("h", {}), fields.get("m", {}), checksum, parts)

@@ -1,0 +1,94 @@
+"""What can go wrong in the store, in its own words. Edges (S3, later REST) map these to their codes in one table each."""
+
+from __future__ import annotations
+
+
+class ObjectsError(Exception):
+    """Base of everything that a caller of objects/ is expected to handle."""
+
+
+class NoSuchBucket(ObjectsError):
+    pass
+
+
+class BucketExists(ObjectsError):
+    """The name belongs to another account."""
+
+
+class BucketOwned(ObjectsError):
+    """The name belongs to the caller already."""
+
+
+class BucketNotEmpty(ObjectsError):
+    pass
+
+
+class NoSuchKey(ObjectsError):
+    pass
+
+
+class NoSuchUpload(ObjectsError):
+    pass
+
+
+class InvalidPart(ObjectsError):
+    pass
+
+
+class InvalidPartOrder(ObjectsError):
+    pass
+
+
+class InvalidPartNumber(ObjectsError):
+    """Asked for a part that the object does not have."""
+
+
+class PartTooSmall(ObjectsError):
+    """A part other than the last is below 5 MiB."""
+
+    def __init__(self, number: int, size: int, etag: str) -> None:
+        super().__init__(f"part {number} has {size} bytes")
+        self.number, self.size, self.etag = number, size, etag
+
+
+class ObjectTooLarge(ObjectsError):
+    pass
+
+
+class PreconditionFailed(ObjectsError):
+    def __init__(self, condition: str) -> None:
+        super().__init__(condition)
+        self.condition = condition
+
+
+class NotModified(ObjectsError):
+    """A conditional read whose object the caller has already; carries the validators that the answer repeats."""
+
+    def __init__(self, etag: str, modified_ms: int) -> None:
+        super().__init__(etag)
+        self.etag, self.modified_ms = etag, modified_ms
+
+
+class RangeNotSatisfiable(ObjectsError):
+    def __init__(self, size: int) -> None:
+        super().__init__(f"size is {size}")
+        self.size = size
+
+
+class ChecksumMismatch(ObjectsError):
+    """The checksum given for a whole multipart object is not the one of its parts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+
+
+class InvalidRequest(ObjectsError):
+    """The combination asked for makes no sense; the text says which."""
+
+
+class CopyOntoItself(ObjectsError):
+    """A copy of an object onto itself that would change nothing."""
+
+
+class SessionLost(ObjectsError):
+    """This process's write session was closed; the upload was not stored and may be sent again."""

@@ -1,0 +1,125 @@
+"""Which lists of nodes a profile's chunks may be put on (pure).
+
+The coordinator publishes a pool of placements; a PUT takes one of them and inserts none. A pool holds about
+nodes x 80 / n lists, so that losing a node spreads its repair over all others; where fewer lists exist, all of them.
+At most m shards of a chunk stand on one disk while there are disks enough, so that losing a disk is survived.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from cyxcloud.core.ids import NodeNumber
+
+LISTS_PER_NODE = 80  # placements a node should take part in: its successor traffic then spreads over all others
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """k data and m parity shards a chunk."""
+
+    k: int
+    m: int
+
+    @property
+    def n(self) -> int:
+        return self.k + self.m
+
+    @property
+    def write_quorum(self) -> int:
+        """Durable shards without which a chunk is not acknowledged."""
+        return self.k + math.ceil(self.m / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node as placement sees it; `disk` is its failure domain; `available` when writes may go there now."""
+
+    number: NodeNumber
+    disk: str
+    available: bool
+
+
+class TooFewNodes(Exception):
+    """The profile cannot be written on these nodes."""
+
+
+def make_pool(nodes: Sequence[Candidate], profile: Profile, rng: random.Random) -> list[tuple[NodeNumber, ...]]:
+    """Lists of n distinct nodes. With fewer than n available, lists that miss as few as the write quorum allows.
+
+    Raises TooFewNodes where no list reaches the quorum.
+    """
+    up = [node for node in nodes if node.available]
+    if len(nodes) < profile.n or len(up) < profile.write_quorum:
+        raise TooFewNodes(f"{len(up)} of {len(nodes)} nodes take writes; {profile.k}+{profile.m} needs {profile.n}")
+    down = [node for node in nodes if not node.available]
+    rng.shuffle(down)
+    members = up if len(up) >= profile.n else up + down[: profile.n - len(up)]
+    wanted = math.ceil(len(members) * LISTS_PER_NODE / profile.n)
+    cap = _disk_cap(members, profile)
+    if math.comb(len(members), profile.n) <= wanted * 2:
+        lists = [list(each) for each in combinations(members, profile.n) if _within(each, cap)]
+        rng.shuffle(lists)
+    else:
+        lists = _draw(members, profile.n, cap, wanted, rng)
+    return [_ordered(each, turn, rng) for turn, each in enumerate(lists)]
+
+
+def disks_survived(lists: Sequence[Sequence[str]], m: int) -> int:
+    """How many disks may be lost, whichever they are; each placement is given as its nodes' disks."""
+    if not lists:
+        return 0
+    return min(_disks_of_one(disks, m) for disks in lists)
+
+
+def _disks_of_one(disks: Sequence[str], m: int) -> int:
+    lost = survived = 0
+    for _, shards in Counter(disks).most_common():
+        lost += shards
+        if lost > m:
+            break
+        survived += 1
+    return survived
+
+
+def _disk_cap(members: Sequence[Candidate], profile: Profile) -> int:
+    """The fewest shards a disk must be allowed to take: m where that is possible, else as even as it gets."""
+    per_disk = Counter(node.disk for node in members)
+    cap = profile.m
+    while sum(min(cap, count) for count in per_disk.values()) < profile.n:
+        cap += 1
+    return cap
+
+
+def _within(nodes: Sequence[Candidate], cap: int) -> bool:
+    return max(Counter(node.disk for node in nodes).values()) <= cap
+
+
+def _draw(members: Sequence[Candidate], n: int, cap: int, wanted: int, rng: random.Random) -> list[list[Candidate]]:
+    """Random lists in which every node takes part about equally often."""
+    used: Counter[NodeNumber] = Counter()
+    lists: list[list[Candidate]] = []
+    for _ in range(wanted):
+        chosen: list[Candidate] = []
+        on_disk: Counter[str] = Counter()
+        for node in sorted(members, key=lambda node: (used[node.number], rng.random())):
+            if len(chosen) < n and on_disk[node.disk] < cap:
+                chosen.append(node)
+                on_disk[node.disk] += 1
+        if len(chosen) == n:
+            used.update(node.number for node in chosen)
+            lists.append(chosen)
+    return lists
+
+
+def _ordered(nodes: Sequence[Candidate], turn: int, rng: random.Random) -> tuple[NodeNumber, ...]:
+    """The list's order decides who holds data and who parity: shuffled, then turned, so that each node holds both."""
+    numbers = [node.number for node in nodes]
+    rng.shuffle(numbers)
+    turn %= len(numbers)
+    return tuple(numbers[turn:] + numbers[:turn])
