@@ -1,0 +1,27 @@
+"""What a gateway worker is told at its start: a value that the supervisor hands over, never the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySpec:
+    """One gateway worker. `socket_fd` is a bound, listening SO_REUSEPORT socket that it inherits; the socket outlives
+    the worker, so a restarted one finds the connections that queued meanwhile."""
+
+    home: Path
+    socket_fd: int
+    node_sockets: tuple[Path, ...]
+    control_socket: Path
+    slot: int
+    region: str = "us-east-1"
+    domains: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def session_file(self) -> Path:
+        """Where the worker writes its write session's number, for whoever has to close it after a crash."""
+        return self.home / "run" / f"gateway-{self.slot}.session"
