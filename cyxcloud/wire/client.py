@@ -1,0 +1,230 @@
+"""The client of one host over its Unix socket: keeps a connection, dials again by itself, many calls in flight.
+
+HostUnavailable means that nothing is known of the call; a put of the same bytes may simply be sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from cyxcloud.core.ids import BlobId, NodeId, SessionNumber, ShardId
+from cyxcloud.wire import messages_pb2 as pb
+from cyxcloud.wire.codec import (
+    Hello,
+    get_message,
+    hello_message,
+    parse_get_result,
+    parse_hello,
+    parse_node,
+    parse_statuses,
+    parse_verify_result,
+    payload_views,
+    put_message,
+    split_shards,
+)
+from cyxcloud.wire.connection import Answer, Connection
+from cyxcloud.wire.shardhost import (
+    CONTROL_SECONDS,
+    GET_SECONDS,
+    PUT_SECONDS,
+    DeleteAnswer,
+    GetAnswer,
+    GetBatch,
+    ListAnswer,
+    NodeInfo,
+    PutBatch,
+    ShardHost,
+    VerifyAnswer,
+)
+from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, Status, WireError
+
+__all__ = [
+    "DeleteAnswer",
+    "GetAnswer",
+    "GetBatch",
+    "Hello",
+    "HostClient",
+    "HostRefused",
+    "HostUnavailable",
+    "ListAnswer",
+    "NodeInfo",
+    "NodeState",
+    "PutBatch",
+    "ShardHost",
+    "Status",
+    "VerifyAnswer",
+]
+
+# A restarted host is back within the first steps; later ones only keep a dead one from costing anything.
+_FIRST_RETRY_SECONDS = 0.02
+_LAST_RETRY_SECONDS = 1.0
+_HELLO_SECONDS = 5.0
+
+
+class HostClient:
+    """Made inside a running loop; start() begins to dial, close() ends it."""
+
+    def __init__(self, socket: Path, hello: Hello) -> None:
+        self._socket = socket
+        self._hello = hello
+        self._connection: Connection | None = None
+        self._nodes: dict[NodeId, NodeInfo] = {}
+        self._ready = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._dialling: asyncio.Task[None] | None = None
+        self.features: frozenset[str] = frozenset()
+        self.last_error: str = "not started"
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def nodes(self) -> Mapping[NodeId, NodeInfo]:
+        return MappingProxyType(self._nodes)
+
+    async def start(self, wait_seconds: float = 0.0) -> None:
+        """Begin to dial; with wait_seconds, HostUnavailable unless the first connection stands by then."""
+        self._dialling = asyncio.create_task(self._keep_connected())
+        if wait_seconds:
+            try:
+                await asyncio.wait_for(self._ready.wait(), wait_seconds)
+            except TimeoutError as error:
+                raise HostUnavailable(f"{self._socket}: {self.last_error}") from error
+
+    async def close(self) -> None:
+        if self._dialling is not None:
+            self._dialling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._dialling
+            self._dialling = None
+        if self._connection is not None and self._connection.transport is not None:
+            self._connection.transport.abort()
+            await self._lost.wait()
+
+    # -- the shard protocol
+
+    async def put(self, batch: PutBatch, *, seconds: float = PUT_SECONDS) -> dict[int, Status]:
+        connection = self._connected()
+        if connection.paused:
+            await connection.writable()
+        request_id = connection.take_id()
+        envelope = put_message(batch, request_id, int(seconds * 1000))
+        call = connection.send(envelope, payload_views(batch.payloads, batch.shard_size), seconds)
+        try:
+            await connection.wait(request_id, call)
+        except HostUnavailable:
+            if not call.statuses:
+                raise
+        statuses = call.statuses
+        if len(statuses) < len(batch.indexes):
+            return {index: statuses.get(index, Status.BUSY) for index in batch.indexes}
+        return statuses
+
+    async def get(self, batch: GetBatch, into: memoryview | None = None, *, seconds: float = GET_SECONDS) -> GetAnswer:
+        connection = self._connected()
+        request_id = connection.take_id()
+        call = connection.send(get_message(batch, request_id, int(seconds * 1000)), (), seconds, into)
+        message, payload = await connection.wait(request_id, call)
+        return parse_get_result(message.get_result, payload, batch)
+
+    async def exists(self, blob: BlobId, chunk: int, indexes: Sequence[int], nodes: Sequence[NodeId]) -> list[Status]:
+        envelope = pb.Envelope()
+        ask = envelope.exists
+        ask.blob, ask.chunk, ask.indexes, ask.nodes = blob, chunk, bytes(indexes), b"".join(nodes)
+        message, _ = await self._ask(envelope)
+        return parse_statuses(message.exists_result.statuses, len(indexes))
+
+    async def delete(self, order: bytes, signature: bytes) -> DeleteAnswer:
+        """Carry an order to its node. HostRefused where the node does not accept it."""
+        envelope = pb.Envelope()
+        envelope.delete.order, envelope.delete.signature = order, signature
+        message, _ = await self._ask(envelope)
+        result = message.delete_result
+        statuses = parse_statuses(result.statuses, len(result.statuses))
+        return DeleteAnswer(statuses, result.receipt, result.signature)
+
+    async def list_shards(
+        self, node: NodeId, after: ShardId | None = None, limit: int = 1000, session: SessionNumber | None = None
+    ) -> ListAnswer:
+        envelope = pb.Envelope()
+        ask = envelope.list
+        ask.node_id, ask.limit, ask.session = node, limit, session or 0
+        ask.after = after.pack() if after is not None else b""
+        message, _ = await self._ask(envelope)
+        result = message.list_result
+        return ListAnswer(split_shards(result.shards), list(result.sizes), result.more)
+
+    async def verify(self, node: NodeId, shard: ShardId, block: int, nonce: bytes) -> VerifyAnswer:
+        envelope = pb.Envelope()
+        ask = envelope.verify
+        ask.node_id, ask.shard, ask.block, ask.nonce = node, shard.pack(), block, nonce
+        message, _ = await self._ask(envelope)
+        return parse_verify_result(message.verify_result)
+
+    async def stats(self) -> list[NodeInfo]:
+        envelope = pb.Envelope()
+        envelope.stats.SetInParent()
+        message, _ = await self._ask(envelope)
+        infos = [parse_node(node) for node in message.stats_result.nodes]
+        self._nodes = {info.node_id: info for info in infos}
+        return infos
+
+    # -- inside
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise HostUnavailable(f"{self._socket}: {self.last_error}")
+        return self._connection
+
+    async def _ask(self, envelope: pb.Envelope) -> Answer:
+        connection = self._connected()
+        envelope.request_id = request_id = connection.take_id()
+        envelope.deadline_ms = int(CONTROL_SECONDS * 1000)
+        return await connection.wait(request_id, connection.send(envelope, (), CONTROL_SECONDS))
+
+    async def _keep_connected(self) -> None:
+        delay = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self._dial()
+            except (OSError, WireError, HostUnavailable, HostRefused) as error:
+                self.last_error = str(error) or type(error).__name__
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LAST_RETRY_SECONDS)
+                continue
+            delay = _FIRST_RETRY_SECONDS
+            await self._lost.wait()
+
+    async def _dial(self) -> None:
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_unix_connection(
+            lambda: Connection(loop, self._greeted, self._disconnected), str(self._socket)
+        )
+        self._lost.clear()
+        try:
+            request_id = connection.take_id()
+            call = connection.send(hello_message(self._hello, request_id), (), _HELLO_SECONDS)
+            message, _ = await connection.wait(request_id, call)
+            hello = parse_hello(message.hello)
+        except BaseException:
+            if connection.transport is not None:
+                connection.transport.abort()
+            raise
+        self.features = frozenset(hello.features)
+        self._connection = connection
+        self._ready.set()
+
+    def _greeted(self, message: pb.Hello) -> None:
+        """The host's nodes, at the beginning and whenever one of them changed its state."""
+        self._nodes = {info.node_id: info for info in parse_hello(message).nodes}
+
+    def _disconnected(self, error: Exception | None) -> None:
+        self.last_error = f"connection lost: {error}" if error else "connection closed by the host"
+        self._connection = None
+        self._ready.clear()
+        self._lost.set()

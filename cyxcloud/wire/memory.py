@@ -1,0 +1,216 @@
+"""A host that keeps its shards in memory: the maintained fake of the real one (tests/contract runs on both).
+
+Faults are set per node or for the whole host: `state[node] = Status.DOWN`, `available = False`, `delay_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from blake3 import blake3
+
+from cyxcloud.core.clock import Clock, SystemClock
+from cyxcloud.core.identity import NodeIdentity
+from cyxcloud.core.ids import BlobId, NodeId, SessionNumber, ShardId, session_of
+from cyxcloud.core.merkle import BLOCK_BYTES, block_hashes
+from cyxcloud.wire.orders import decode_order, make_receipt, order_signed_by
+from cyxcloud.wire.shardhost import (
+    GET_SECONDS,
+    PUT_SECONDS,
+    DeleteAnswer,
+    GetAnswer,
+    GetBatch,
+    ListAnswer,
+    NodeInfo,
+    PutBatch,
+    VerifyAnswer,
+    range_bytes,
+)
+from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, Status
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShard:
+    payload: bytes
+    hashes: bytes
+    proof: bytes
+
+
+class MemoryHost:
+    def __init__(
+        self,
+        identities: Iterable[NodeIdentity] | int,
+        *,
+        cluster_id: bytes = bytes(16),
+        incarnation: bytes = bytes(16),
+        coordinator_public_key: bytes = b"",
+        clock: Clock | None = None,
+    ) -> None:
+        made = [NodeIdentity.generate() for _ in range(identities)] if isinstance(identities, int) else list(identities)
+        self.identities = {identity.node_id: identity for identity in made}
+        self.cluster_id = cluster_id
+        self.incarnation = incarnation
+        self.coordinator_public_key = coordinator_public_key
+        self.shards: dict[NodeId, dict[ShardId, StoredShard]] = {node: {} for node in self.identities}
+        self.state: dict[NodeId, Status] = {}  # what every request to this node gets instead
+        self.available = True
+        self.delay_seconds = 0.0
+        self._clock = clock or SystemClock()
+        self._order: dict[NodeId, list[ShardId]] = {node: [] for node in self.identities}
+
+    @property
+    def connected(self) -> bool:
+        return self.available
+
+    @property
+    def nodes(self) -> Mapping[NodeId, NodeInfo]:
+        return {node: self._info(node, number) for number, node in enumerate(self.identities)}
+
+    async def put(self, batch: PutBatch, *, seconds: float = PUT_SECONDS) -> dict[int, Status]:
+        await self._enter(seconds)
+        assert all(len(payload) == batch.shard_size for payload in batch.payloads)
+        return {index: self._put_one(batch, at) for at, index in enumerate(batch.indexes)}
+
+    async def get(self, batch: GetBatch, into: memoryview | None = None, *, seconds: float = GET_SECONDS) -> GetAnswer:
+        await self._enter(seconds)
+        found = [
+            self._find(node, ShardId(batch.blob, batch.chunk, index))
+            for node, index in zip(batch.nodes, batch.indexes, strict=True)
+        ]
+        statuses = [shard if isinstance(shard, Status) else Status.OK for shard in found]
+        good = [shard for shard in found if isinstance(shard, StoredShard)]
+        size = len(good[0].payload) if good else 0
+        part = range_bytes(size, batch.first_block, batch.block_count)
+        start = batch.first_block * BLOCK_BYTES
+        payload = memoryview(b"".join(shard.payload[start : start + part] for shard in good))
+        if into is not None and len(into) >= len(payload):
+            into[: len(payload)] = payload
+            payload = into[: len(payload)]
+        hashes, proofs = [shard.hashes for shard in good], [shard.proof for shard in good]
+        return GetAnswer(statuses, size, payload, part, hashes, proofs)
+
+    async def exists(self, blob: BlobId, chunk: int, indexes: Sequence[int], nodes: Sequence[NodeId]) -> list[Status]:
+        await self._enter()
+        found = [self._find(node, ShardId(blob, chunk, index)) for node, index in zip(nodes, indexes, strict=True)]
+        return [shard if isinstance(shard, Status) else Status.OK for shard in found]
+
+    async def delete(self, order: bytes, signature: bytes) -> DeleteAnswer:
+        await self._enter()
+        parsed = decode_order(order)
+        node = parsed.node_id
+        if node not in self.identities:
+            raise HostRefused(Status.DOWN, "no such node")
+        if not order_signed_by(self.coordinator_public_key, order, signature) or parsed.cluster_id != self.cluster_id:
+            raise HostRefused(Status.DENIED, "not the coordinator's order")
+        if parsed.incarnation != self.incarnation:
+            raise HostRefused(Status.WRONG_INCARNATION, "order of another incarnation")
+        if parsed.expires_at_ms <= self._clock.now_ms():
+            raise HostRefused(Status.DENIED, "order has expired")
+        if node in self.state:
+            raise HostRefused(self.state[node], "set by the test")
+        statuses = [self._delete_one(node, shard) for shard in parsed.shards]
+        receipt, receipt_signature = make_receipt(self.identities[node], order, statuses, self._clock.now_ms())
+        return DeleteAnswer(statuses, receipt, receipt_signature)
+
+    async def list_shards(
+        self, node: NodeId, after: ShardId | None = None, limit: int = 1000, session: SessionNumber | None = None
+    ) -> ListAnswer:
+        await self._enter()
+        if node not in self.identities or node in self.state:
+            raise HostRefused(self.state.get(node, Status.DOWN), "no such node")
+        wanted = [
+            shard
+            for shard in self._order[node]
+            if (after is None or shard > after) and (session is None or session_of(shard.blob) == session)
+        ]
+        page = wanted[:limit]
+        sizes = [len(self.shards[node][shard].payload) for shard in page]
+        return ListAnswer(page, sizes, len(wanted) > limit)
+
+    async def verify(self, node: NodeId, shard: ShardId, block: int, nonce: bytes) -> VerifyAnswer:
+        await self._enter()
+        stored = self._find(node, shard)
+        if isinstance(stored, Status):
+            return VerifyAnswer(stored, 0, b"", b"", b"")
+        data = stored.payload[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
+        status = Status.OK if b"".join(block_hashes(stored.payload)) == stored.hashes else Status.CORRUPT
+        answer = blake3(nonce + data).digest()
+        return VerifyAnswer(status, len(stored.payload), stored.hashes, stored.proof, answer)
+
+    async def stats(self) -> list[NodeInfo]:
+        await self._enter()
+        return list(self.nodes.values())
+
+    async def close(self) -> None:
+        self.available = False
+
+    # -- for tests
+
+    def corrupt(self, node: NodeId, shard: ShardId, at: int = 0) -> None:
+        """Flip a byte of a stored payload."""
+        stored = self.shards[node][shard]
+        payload = bytearray(stored.payload)
+        payload[at] ^= 1
+        self.shards[node][shard] = replace(stored, payload=bytes(payload))
+
+    def drop(self, node: NodeId, shard: ShardId) -> None:
+        self._delete_one(node, shard)
+
+    # -- inside
+
+    async def _enter(self, seconds: float = GET_SECONDS) -> None:
+        if not self.available:
+            raise HostUnavailable("memory host is set unavailable")
+        if self.delay_seconds:
+            await asyncio.sleep(min(self.delay_seconds, seconds))
+            if self.delay_seconds >= seconds:
+                raise HostUnavailable("no answer before the deadline")
+
+    def _put_one(self, batch: PutBatch, at: int) -> Status:
+        node = batch.nodes[at]
+        if node not in self.identities:
+            return Status.DOWN
+        if node in self.state:
+            return self.state[node]
+        shard = ShardId(batch.blob, batch.chunk, batch.indexes[at])
+        stored = StoredShard(bytes(batch.payloads[at]), batch.block_hashes[at], batch.proofs[at])
+        if batch.verify and b"".join(block_hashes(stored.payload)) != stored.hashes:
+            return Status.CORRUPT
+        old = self.shards[node].get(shard)
+        if old is not None:
+            return Status.OK if old.hashes == stored.hashes else Status.CONFLICT
+        self.shards[node][shard] = stored
+        insort(self._order[node], shard)
+        return Status.OK
+
+    def _find(self, node: NodeId, shard: ShardId) -> StoredShard | Status:
+        if node not in self.identities:
+            return Status.DOWN
+        if self.state.get(node, Status.FULL) is not Status.FULL:
+            return self.state[node]  # a full node still reads
+        return self.shards[node].get(shard, Status.NOT_FOUND)
+
+    def _delete_one(self, node: NodeId, shard: ShardId) -> Status:
+        if self.shards[node].pop(shard, None) is None:
+            return Status.NOT_FOUND
+        self._order[node].remove(shard)
+        return Status.OK
+
+    def _info(self, node: NodeId, number: int) -> NodeInfo:
+        used = sum(len(shard.payload) for shard in self.shards[node].values())
+        up = self.state.get(node) is None
+        return NodeInfo(
+            node_id=node,
+            name=f"memory-{number}",
+            disk=1,
+            state=NodeState.UP if up else NodeState.DOWN,
+            incarnation=self.incarnation,
+            total_bytes=1 << 40,
+            used_bytes=used,
+            free_bytes=(1 << 40) - used,
+            shard_count=len(self.shards[node]),
+            reason="" if up else self.state[node].name,
+        )
