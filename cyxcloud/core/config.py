@@ -202,6 +202,12 @@ def default_home() -> Path:
     return Path("/var/cyxcloud") if os.geteuid() == 0 else Path.home() / ".local/share/cyxcloud"
 
 
+def inherited_environment() -> dict[str, str]:
+    """What child processes may see: everything but the first start's secrets."""
+    secrets = {_variable([name]) for name in FirstStart.model_fields}
+    return {name: value for name, value in os.environ.items() if name not in secrets}
+
+
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those that were not given."""
     nested = {name: _given(value) if isinstance(value, Mapping) else value for name, value in options.items()}
