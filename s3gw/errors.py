@@ -115,8 +115,8 @@ class Code(Enum):
         "InvalidPart",
         400,
         (
-            "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified "
-            "entity tag may not match the part's entity tag."
+            "One or more of the specified parts could not be found. The part may not have been uploaded, or the "
+            "specified entity tag may not match the part's entity tag."
         ),
     )
     INVALID_PART_NUMBER = ("InvalidPartNumber", 416, "The requested partnumber is not satisfiable")

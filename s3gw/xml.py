@@ -1,0 +1,292 @@
+"""The XML that the gateway answers, one function per document (pure).
+
+Every text goes through `escape` or is a number or a constant. XML 1.0 cannot carry control characters; they are written
+as numeric references, as S3 does, and clients that want to parse such keys ask for encoding-type=url.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import quote_from_bytes
+
+from cyxcloud.objects.attributes import Checksum
+from s3gw.documents import (
+    AttributesPage,
+    BucketLine,
+    DeletedLine,
+    FailedLine,
+    ObjectPage,
+    Owner,
+    PartLine,
+    PartPage,
+    UploadLine,
+    UploadPage,
+)
+from s3gw.errors import S3Error
+from s3gw.times import iso_time
+
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+_SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
+_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~/-"
+
+
+def escape(text: str) -> str:
+    return _SPECIAL.sub(_reference, text) if _SPECIAL.search(text) else text
+
+
+def _reference(match: re.Match[str]) -> str:
+    character = match[0]
+    return _NAMED.get(character) or f"&#x{ord(character):x};"
+
+
+def _escape_key(key: bytes) -> str:
+    return escape(key.decode())
+
+
+def _quote_key(key: bytes) -> str:
+    return quote_from_bytes(key)
+
+
+def _key_writer(*, url_encode: bool) -> Callable[[bytes], str]:
+    return _quote_key if url_encode else _escape_key
+
+
+def _document(root: str, body: str) -> bytes:
+    return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{body}</{root}>'.encode()
+
+
+def _optional(name: str, value: str) -> str:
+    return f"<{name}>{value}</{name}>" if value else ""
+
+
+def _truncated(*, truncated: bool) -> str:
+    return "<IsTruncated>true</IsTruncated>" if truncated else "<IsTruncated>false</IsTruncated>"
+
+
+def _person(element: str, owner: Owner) -> str:
+    name = escape(owner.display_name)
+    return f"<{element}><ID>{escape(owner.id)}</ID><DisplayName>{name}</DisplayName></{element}>"
+
+
+def _checksum(checksum: Checksum | None) -> str:
+    if checksum is None:
+        return ""
+    return f"<Checksum{checksum.algorithm}>{escape(checksum.value)}</Checksum{checksum.algorithm}>"
+
+
+def _checksum_and_type(checksum: Checksum | None) -> str:
+    return "" if checksum is None else f"{_checksum(checksum)}<ChecksumType>{checksum.type}</ChecksumType>"
+
+
+def _common_prefixes(prefixes: Iterable[bytes], write_key: Callable[[bytes], str]) -> str:
+    return "".join([f"<CommonPrefixes><Prefix>{write_key(prefix)}</Prefix></CommonPrefixes>" for prefix in prefixes])
+
+
+def list_buckets(owner: Owner, lines: Iterable[BucketLine], *, prefix: str = "", continuation_token: str = "") -> bytes:
+    buckets = "".join(
+        [
+            f"<Bucket><Name>{name}</Name><CreationDate>{iso_time(created_ms)}</CreationDate>"
+            f"<BucketRegion>{escape(region)}</BucketRegion></Bucket>"
+            for name, created_ms, region in lines
+        ]
+    )
+    rest = _optional("ContinuationToken", escape(continuation_token)) + _optional("Prefix", escape(prefix))
+    return _document("ListAllMyBucketsResult", f"{_person('Owner', owner)}<Buckets>{buckets}</Buckets>{rest}")
+
+
+def list_objects(page: ObjectPage, *, marker: str = "", next_marker: bytes = b"") -> bytes:
+    """Version 1. `next_marker` is given only where S3 does: a truncated page of a listing with a delimiter."""
+    write_key = _key_writer(url_encode=page.url_encode)
+    head = f"<Marker>{write_key(marker.encode())}</Marker>{_optional('NextMarker', write_key(next_marker))}"
+    return _document("ListBucketResult", _object_page(page, head, write_key))
+
+
+def list_objects_v2(
+    page: ObjectPage, *, continuation_token: str = "", next_token: str = "", start_after: str = ""
+) -> bytes:
+    write_key = _key_writer(url_encode=page.url_encode)
+    head = (
+        f"{_optional('StartAfter', write_key(start_after.encode()))}"
+        f"{_optional('ContinuationToken', escape(continuation_token))}"
+        f"{_optional('NextContinuationToken', escape(next_token))}"
+        f"<KeyCount>{len(page.lines) + len(page.common_prefixes)}</KeyCount>"
+    )
+    return _document("ListBucketResult", _object_page(page, head, write_key))
+
+
+def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str]) -> str:
+    owner = "" if page.owner is None else _person("Owner", page.owner)
+    # Most keys read the same raw, escaped and URL encoded: one look at all of them saves a look at each.
+    all_plain = not b"".join([line[0] for line in page.lines]).translate(None, _PLAIN)
+    write_line_key = bytes.decode if all_plain else write_key
+    contents = "".join(
+        [
+            f"<Contents><Key>{write_line_key(key)}</Key><LastModified>{iso_time(modified_ms)}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size>{owner}"
+            f"<StorageClass>{storage_class}</StorageClass></Contents>"
+            for key, size, etag, modified_ms, storage_class in page.lines
+        ]
+    )
+    return (
+        f"<Name>{page.bucket}</Name><Prefix>{write_key(page.prefix.encode())}</Prefix>{head}"
+        f"<MaxKeys>{page.max_keys}</MaxKeys>{_optional('Delimiter', write_key(page.delimiter.encode()))}"
+        f"{_encoding(url_encode=page.url_encode)}{_truncated(truncated=page.truncated)}"
+        f"{contents}{_common_prefixes(page.common_prefixes, write_key)}"
+    )
+
+
+def _encoding(*, url_encode: bool) -> str:
+    return "<EncodingType>url</EncodingType>" if url_encode else ""
+
+
+def location_constraint(region: str) -> bytes:
+    """An empty region is us-east-1, which S3 has always written as nothing."""
+    return _document("LocationConstraint", escape(region))
+
+
+def initiate_multipart_upload(bucket: str, key: bytes, upload_id: str) -> bytes:
+    body = f"<Bucket>{bucket}</Bucket><Key>{_escape_key(key)}</Key><UploadId>{upload_id}</UploadId>"
+    return _document("InitiateMultipartUploadResult", body)
+
+
+def complete_multipart_upload(
+    location: str, bucket: str, key: bytes, etag: str, checksum: Checksum | None = None
+) -> bytes:
+    body = (
+        f"<Location>{escape(location)}</Location><Bucket>{bucket}</Bucket><Key>{_escape_key(key)}</Key>"
+        f"<ETag>&quot;{etag}&quot;</ETag>{_checksum_and_type(checksum)}"
+    )
+    return _document("CompleteMultipartUploadResult", body)
+
+
+def copy_object(etag: str, modified_ms: int, checksum: Checksum | None = None) -> bytes:
+    return _copied("CopyObjectResult", etag, modified_ms, _checksum_and_type(checksum))
+
+
+def copy_part(etag: str, modified_ms: int, checksum: Checksum | None = None) -> bytes:
+    return _copied("CopyPartResult", etag, modified_ms, _checksum(checksum))
+
+
+def _copied(root: str, etag: str, modified_ms: int, checksum: str) -> bytes:
+    body = f"<LastModified>{iso_time(modified_ms)}</LastModified><ETag>&quot;{etag}&quot;</ETag>{checksum}"
+    return _document(root, body)
+
+
+def list_parts(page: PartPage) -> bytes:
+    next_marker = page.lines[-1].number if page.lines else 0
+    body = (
+        f"<Bucket>{page.bucket}</Bucket><Key>{_escape_key(page.key)}</Key><UploadId>{page.upload_id}</UploadId>"
+        f"{_person('Initiator', page.owner)}{_person('Owner', page.owner)}"
+        f"<StorageClass>{page.storage_class}</StorageClass>"
+        f"<PartNumberMarker>{page.part_number_marker}</PartNumberMarker>"
+        f"<NextPartNumberMarker>{next_marker}</NextPartNumberMarker><MaxParts>{page.max_parts}</MaxParts>"
+        f"{_truncated(truncated=page.truncated)}{_optional('ChecksumAlgorithm', page.checksum_algorithm)}"
+        f"{_optional('ChecksumType', page.checksum_type)}{''.join([_part(line) for line in page.lines])}"
+    )
+    return _document("ListPartsResult", body)
+
+
+def _part(line: PartLine) -> str:
+    return (
+        f"<Part><PartNumber>{line.number}</PartNumber><LastModified>{iso_time(line.modified_ms)}</LastModified>"
+        f"<ETag>&quot;{line.etag}&quot;</ETag><Size>{line.size}</Size>{_checksum(line.checksum)}</Part>"
+    )
+
+
+def list_multipart_uploads(page: UploadPage) -> bytes:
+    write_key = _key_writer(url_encode=page.url_encode)
+    people = _person("Initiator", page.owner) + _person("Owner", page.owner)
+    body = (
+        f"<Bucket>{page.bucket}</Bucket><KeyMarker>{write_key(page.key_marker.encode())}</KeyMarker>"
+        f"<UploadIdMarker>{escape(page.upload_id_marker)}</UploadIdMarker>"
+        f"{_optional('NextKeyMarker', write_key(page.next_key_marker))}"
+        f"{_optional('NextUploadIdMarker', escape(page.next_upload_id_marker))}"
+        f"<Prefix>{write_key(page.prefix.encode())}</Prefix>"
+        f"{_optional('Delimiter', write_key(page.delimiter.encode()))}"
+        f"{_encoding(url_encode=page.url_encode)}<MaxUploads>{page.max_uploads}</MaxUploads>"
+        f"{_truncated(truncated=page.truncated)}{''.join([_upload(line, people, write_key) for line in page.lines])}"
+        f"{_common_prefixes(page.common_prefixes, write_key)}"
+    )
+    return _document("ListMultipartUploadsResult", body)
+
+
+def _upload(line: UploadLine, people: str, write_key: Callable[[bytes], str]) -> str:
+    return (
+        f"<Upload><Key>{write_key(line.key)}</Key><UploadId>{line.upload_id}</UploadId>{people}"
+        f"<StorageClass>{line.storage_class}</StorageClass><Initiated>{iso_time(line.initiated_ms)}</Initiated>"
+        f"{_optional('ChecksumAlgorithm', line.checksum_algorithm)}{_optional('ChecksumType', line.checksum_type)}"
+        "</Upload>"
+    )
+
+
+def delete_result(deleted: Iterable[DeletedLine], failed: Iterable[FailedLine]) -> bytes:
+    body = "".join([_deleted(line) for line in deleted]) + "".join([_failed(line) for line in failed])
+    return _document("DeleteResult", body)
+
+
+def _deleted(line: DeletedLine) -> str:
+    marker = line.delete_marker_version_id
+    made = f"<DeleteMarker>true</DeleteMarker>{_optional('DeleteMarkerVersionId', marker)}" if marker else ""
+    version = _optional("VersionId", escape(line.version_id or ""))
+    return f"<Deleted><Key>{_escape_key(line.key)}</Key>{version}{made}</Deleted>"
+
+
+def _failed(line: FailedLine) -> str:
+    version = _optional("VersionId", escape(line.version_id or ""))
+    return (
+        f"<Error><Key>{_escape_key(line.key)}</Key>{version}<Code>{line.code.text}</Code>"
+        f"<Message>{escape(line.message)}</Message></Error>"
+    )
+
+
+def object_attributes(page: AttributesPage) -> bytes:
+    """The ETag stands unquoted here, unlike everywhere else: Amazon's document has it so."""
+    checksum = "" if page.checksum is None else f"<Checksum>{_checksum_and_type(page.checksum)}</Checksum>"
+    size = "" if page.size is None else f"<ObjectSize>{page.size}</ObjectSize>"
+    body = (
+        f"{_optional('ETag', page.etag or '')}{checksum}{_object_parts(page)}"
+        f"{_optional('StorageClass', page.storage_class or '')}{size}"
+    )
+    return _document("GetObjectAttributesResponse", body)
+
+
+def _object_parts(page: AttributesPage) -> str:
+    if page.parts_count is None:
+        return ""
+    algorithm = "" if page.checksum is None else page.checksum.algorithm
+    parts = "".join(
+        [
+            f"<Part><PartNumber>{part.number}</PartNumber><Size>{part.size}</Size>"
+            f"{_checksum(Checksum(algorithm, part.checksum)) if part.checksum and algorithm else ''}</Part>"
+            for part in page.parts
+        ]
+    )
+    next_marker = page.parts[-1].number if page.parts else 0
+    return (
+        f"<ObjectParts><PartsCount>{page.parts_count}</PartsCount>"
+        f"<PartNumberMarker>{page.part_number_marker}</PartNumberMarker>"
+        f"<NextPartNumberMarker>{next_marker}</NextPartNumberMarker><MaxParts>{page.max_parts}</MaxParts>"
+        f"{_truncated(truncated=page.truncated)}{parts}</ObjectParts>"
+    )
+
+
+def error(failure: S3Error, resource: str, request_id: str, host_id: str = "") -> bytes:
+    """The error document, which alone has no namespace."""
+    fields = "".join([f"<{_camel(name)}>{_field(value)}</{_camel(name)}>" for name, value in failure.fields.items()])
+    return (
+        f"{DECLARATION}<Error><Code>{failure.code.text}</Code><Message>{escape(failure.message)}</Message>{fields}"
+        f"{_optional('Resource', escape(resource))}<RequestId>{request_id}</RequestId>"
+        f"{_optional('HostId', escape(host_id))}</Error>"
+    ).encode()
+
+
+def _camel(name: str) -> str:
+    return name if name[:1].isupper() else "".join([word[:1].upper() + word[1:] for word in name.split("_")])
+
+
+def _field(value: str | int | bytes) -> str:
+    return escape(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
