@@ -1,0 +1,111 @@
+"""Which host serves which node, and which nodes are to be left alone for now.
+
+Hosts say in HELLO which nodes they serve; the map is rebuilt from that by `refresh`, once a second. A host or node
+that has just failed is avoided for a few seconds by this process alone, without asking anybody, so that the next
+request does not wait for it again; after that it is tried like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cyxcloud.core.clock import Clock
+from cyxcloud.core.ids import NodeId
+from cyxcloud.wire.shardhost import ShardHost
+from cyxcloud.wire.status import NodeState
+
+# Long enough that a dead host costs few requests their time, short enough that a restarted one is soon used again.
+AVOID_SECONDS = 5.0
+# Placements in use are few; when rebuilt ones have filled the cache it is simply started anew.
+MAX_CACHED_GROUPINGS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class HostGroup:
+    """The shards of one chunk that one host serves: their indexes and, in the same order, their nodes."""
+
+    host: ShardHost
+    indexes: tuple[int, ...]
+    nodes: tuple[NodeId, ...]
+
+
+class HostMap:
+    def __init__(self, clock: Clock, hosts: Iterable[ShardHost] = ()) -> None:
+        self._clock = clock
+        self._hosts: tuple[ShardHost, ...] = ()
+        self._host_of: dict[NodeId, ShardHost] = {}
+        self._avoided: dict[NodeId, float] = {}
+        self._next_expiry = 0.0
+        self._writable: frozenset[NodeId] = frozenset()
+        self._readable: frozenset[NodeId] = frozenset()
+        self._groups: dict[tuple[tuple[NodeId, ...], tuple[int, ...]], list[HostGroup]] = {}
+        self.assign(hosts)
+
+    def assign(self, hosts: Iterable[ShardHost]) -> None:
+        self._hosts = tuple(hosts)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what the hosts now say about their nodes."""
+        host_of = {node: host for host in self._hosts for node in host.nodes}
+        if host_of != self._host_of:
+            self._host_of = host_of
+            self._groups.clear()
+        self._recompute()
+
+    @property
+    def writable(self) -> frozenset[NodeId]:
+        self._expire()
+        return self._writable
+
+    @property
+    def readable(self) -> frozenset[NodeId]:
+        self._expire()
+        return self._readable
+
+    def group(self, nodes: tuple[NodeId, ...], indexes: tuple[int, ...]) -> list[HostGroup]:
+        """These shards of a placement by host; those whose node no host serves are left out."""
+        key = (nodes, indexes)
+        groups = self._groups.get(key)
+        if groups is None:
+            if len(self._groups) >= MAX_CACHED_GROUPINGS:
+                self._groups.clear()
+            groups = self._groups[key] = self._grouped(nodes, indexes)
+        return groups
+
+    def host(self, node: NodeId) -> ShardHost | None:
+        return self._host_of.get(node)
+
+    def avoid_node(self, node: NodeId) -> None:
+        self._avoid((node,))
+
+    def avoid_host(self, host: ShardHost) -> None:
+        self._avoid(node for node, served_by in self._host_of.items() if served_by is host)
+
+    def _avoid(self, nodes: Iterable[NodeId]) -> None:
+        self._avoided.update(dict.fromkeys(nodes, self._clock.monotonic() + AVOID_SECONDS))
+        self._recompute()
+
+    def _expire(self) -> None:
+        if self._avoided and self._clock.monotonic() >= self._next_expiry:
+            self._recompute()
+
+    def _recompute(self) -> None:
+        now = self._clock.monotonic()
+        self._avoided = {node: until for node, until in self._avoided.items() if until > now}
+        self._next_expiry = min(self._avoided.values(), default=0.0)
+        states = {node: info.state for host in self._hosts if host.connected for node, info in host.nodes.items()}
+        usable = {node: state for node, state in states.items() if node not in self._avoided}
+        self._writable = frozenset(node for node, state in usable.items() if state is NodeState.UP)
+        self._readable = frozenset(node for node, state in usable.items() if state is not NodeState.DOWN)
+
+    def _grouped(self, nodes: tuple[NodeId, ...], indexes: tuple[int, ...]) -> list[HostGroup]:
+        by_host: dict[int, tuple[ShardHost, list[int]]] = {}
+        for index in indexes:
+            host = self._host_of.get(nodes[index])
+            if host is not None:
+                by_host.setdefault(id(host), (host, []))[1].append(index)
+        return [
+            HostGroup(host, tuple(served), tuple(nodes[index] for index in served)) for host, served in by_host.values()
+        ]

@@ -1,0 +1,38 @@
+"""What a worker's data plane is made of: one of each for all its uploads and downloads."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from cyxcloud.core.clock import Clock
+from cyxcloud.shards.budget import ByteBudget
+from cyxcloud.shards.hosts import HostMap
+from cyxcloud.shards.placement import PlacementPool
+
+# Below this a hop to a thread costs more than the work that it would take out of the event loop.
+INLINE_BYTES = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    straggler_seconds: float = 2.0  # for the last shards, once a chunk has its quorum
+    put_seconds: float = 30.0  # a disk may be busy writing back what others left dirty
+    chunks_in_flight: int = 3  # per blob: one being received, one being encoded, one being written
+    prefetch_chunks: int = 2  # per blob read: one decoded ahead hides the hosts' latency, two its jitter
+    read_seconds: float = 8.0  # for one chunk, all hedging included: a client hears within ten seconds
+    retry_seconds: float = 3.0  # in which a read asks a host again that is just restarting
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlane:
+    """Several budgets, so that slow clients, holding bodies half received, never keep a whole chunk from being sent."""
+
+    hosts: HostMap
+    pool: PlacementPool
+    threads: Executor
+    clock: Clock
+    receiving: ByteBudget  # plaintext being received, hashed or waiting to be encoded
+    sending: ByteBudget  # shards on their way to the hosts
+    reading: ByteBudget  # chunks fetched and decoded, not yet sent to their client
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,83 @@
+"""A blob being written: takes plaintext chunks as they arrive and stores them pipelined, within the worker's budgets.
+
+    buffer = await sink.buffer(size)     reserves before anything is received
+    await sink.put_chunk(0, buffer, size)    returns as soon as there is room for the next chunk
+    chunks = await sink.finish()         or `await sink.abort()`
+
+The sink owns a buffer from `put_chunk` on. The first chunk that fails ends the blob: the next call raises its error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from cyxcloud.core.ids import BlobId
+from cyxcloud.shards.frames import BlobCipher, Buffer, sealed_size
+from cyxcloud.shards.plane import DataPlane
+from cyxcloud.shards.writer import ChunkSend, WrittenChunk, encode, pick
+
+
+class BlobSink:
+    def __init__(self, plane: DataPlane, blob: BlobId, dek: bytes) -> None:
+        self.blob = blob
+        self.cipher = BlobCipher(blob, dek)
+        self._plane = plane
+        self._room = asyncio.Semaphore(plane.limits.chunks_in_flight)
+        self._tasks: list[asyncio.Task[WrittenChunk]] = []
+        self._failed: BaseException | None = None
+        self._reserved = 0
+
+    async def buffer(self, size: int) -> bytearray:
+        """Room for one chunk's plaintext, waited for in line with all others of this worker."""
+        await self._plane.receiving.reserve(size)
+        self._reserved += size
+        return bytearray(size)
+
+    async def put_chunk(self, index: int, plaintext: bytearray, length: int) -> None:
+        """Store the first `length` bytes of a buffer as chunk `index`."""
+        await self._room.acquire()
+        if self._failed is not None:
+            self._room.release()
+            raise self._failed
+        whole: Buffer = plaintext if length == len(plaintext) else memoryview(plaintext)[:length]
+        task = asyncio.create_task(self._store(index, whole, len(plaintext)))
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    async def finish(self) -> list[WrittenChunk]:
+        """All chunks, durable, in the order of their indexes; raises the first failure after stopping the rest."""
+        try:
+            written = await asyncio.gather(*self._tasks)
+        except BaseException:
+            await self.abort()
+            raise
+        return sorted(written, key=lambda chunk: chunk.index)
+
+    async def abort(self) -> None:
+        """Stop whatever is under way and give back what was reserved. Safe to call at any time, and again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._unreserve(self._reserved)
+
+    async def _store(self, index: int, plaintext: Buffer, reserved: int) -> WrittenChunk:
+        plane = self._plane
+        placement = pick(plane)
+        coded = sealed_size(len(plaintext)) * len(placement.nodes) // placement.k
+        await plane.sending.reserve(coded)
+        try:
+            encoded = await encode(plane, self.cipher, index, plaintext, placement)
+            del plaintext
+            self._unreserve(reserved)
+            return await ChunkSend(plane, self.blob, index, encoded).run(placement)
+        finally:
+            plane.sending.release(coded)
+
+    def _unreserve(self, size: int) -> None:
+        self._reserved -= size
+        self._plane.receiving.release(size)
+
+    def _ended(self, task: asyncio.Task[WrittenChunk]) -> None:
+        self._room.release()
+        if self._failed is None and not task.cancelled():
+            self._failed = task.exception()
