@@ -1,0 +1,97 @@
+"""The store itself: who it is, its clock, and the epochs by which processes learn that something changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import ClusterRow
+from cyxcloud.meta.schema import cluster, epoch, store_clock
+from cyxcloud.meta.statement import prepare
+
+_ONLY = 1
+
+
+class Epoch(StrEnum):
+    """TOPOLOGY: nodes and placements. ACCESS: accounts and keys."""
+
+    TOPOLOGY = "topology"
+    ACCESS = "access"
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    topology: int
+    access: int
+
+
+_create = prepare(insert(cluster).on_conflict_do_nothing())
+_read = prepare(select(cluster.c.cluster_id, cluster.c.incarnation, cluster.c.format, cluster.c.created_at_ms))
+_adopt = prepare(update(cluster).values(incarnation=bindparam("new_incarnation")))
+_epochs = prepare(select(epoch.c.name, epoch.c.value))
+_bump = prepare(
+    insert(epoch)
+    .values(value=1)
+    .on_conflict_do_update(index_elements=["name"], set_={"value": epoch.c.value + 1})
+    .returning(epoch.c.value)
+)
+_clock = prepare(select(store_clock.c.now_ms, store_clock.c.wall_ms))
+_tick = prepare(
+    insert(store_clock).on_conflict_do_update(
+        index_elements=["one"],
+        set_={"now_ms": insert(store_clock).excluded.now_ms, "wall_ms": insert(store_clock).excluded.wall_ms},
+        where=store_clock.c.now_ms <= insert(store_clock).excluded.now_ms,
+    )
+)
+
+
+def create(conn: Connection, row: ClusterRow) -> bool:
+    """False when the database belongs to a store already."""
+    params = {
+        "one": _ONLY,
+        "cluster_id": row.cluster_id,
+        "incarnation": row.incarnation,
+        "format": row.format,
+        "created_at_ms": row.created_at_ms,
+    }
+    return conn.run(_create, params) == 1
+
+
+def read(conn: Connection) -> ClusterRow | None:
+    """None in an empty database."""
+    row = conn.one(_read)
+    return None if row is None else ClusterRow(*row)
+
+
+def set_incarnation(conn: Connection, incarnation: bytes) -> bool:
+    """After a restore: nodes refuse it until adopted."""
+    return conn.run(_adopt, {"new_incarnation": incarnation}) == 1
+
+
+def epochs(conn: Connection) -> Epochs:
+    """All epochs in one read; a name never bumped stands at 0."""
+    found: dict[str, int] = dict(conn.rows(_epochs))
+    return Epochs(found.get(Epoch.TOPOLOGY, 0), found.get(Epoch.ACCESS, 0))
+
+
+def bump(conn: Connection, name: Epoch) -> int:
+    """In the transaction that changes what it stands for; gives the new value."""
+    row = conn.one(_bump, {"name": str(name)})
+    assert row is not None
+    value: int = row[0]
+    return value
+
+
+def clock(conn: Connection) -> tuple[int, int] | None:
+    """Store time and the wall clock when it was written, None before the first tick."""
+    row = conn.one(_clock)
+    return None if row is None else (row[0], row[1])
+
+
+def tick(conn: Connection, now_ms: int, wall_ms: int) -> bool:
+    """Store time moves on; False when it would go back, which changes nothing."""
+    return conn.run(_tick, {"one": _ONLY, "now_ms": now_ms, "wall_ms": wall_ms}) == 1

@@ -1,0 +1,72 @@
+"""Storage nodes as the coordinator knows them; only it writes here, and bumps the topology epoch with each change."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from cyxcloud.core.ids import NodeNumber
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import NodeRow
+from cyxcloud.meta.schema import node
+from cyxcloud.meta.statement import prepare
+
+_N = node.c
+_insert = insert(node)
+_upsert = prepare(
+    _insert.on_conflict_do_update(
+        index_elements=["number"], set_={each.name: _insert.excluded[each.name] for each in _N if each.name != "number"}
+    )
+)
+_all = prepare(select(node).order_by(_N.number))
+_state = prepare(
+    update(node).where(_N.number == bindparam("at")).values(state=bindparam("state"), reason=bindparam("reason"))
+)
+_seen = prepare(
+    update(node)
+    .where(_N.number == bindparam("at"))
+    .values(
+        total_bytes=bindparam("total_bytes"),
+        used_bytes=bindparam("used_bytes"),
+        free_bytes=bindparam("free_bytes"),
+        shard_count=bindparam("shard_count"),
+        seen_at_ms=bindparam("seen_at_ms"),
+    )
+)
+_NAMES = tuple(each.name for each in fields(NodeRow))
+
+
+def upsert(conn: Connection, row: NodeRow) -> None:
+    conn.run(_upsert, {name: getattr(row, name) for name in _NAMES})
+
+
+def read_all(conn: Connection) -> list[NodeRow]:
+    return [NodeRow(*row) for row in conn.rows(_all)]
+
+
+def set_state(conn: Connection, number: NodeNumber, state: str, reason: str = "") -> bool:
+    return conn.run(_state, {"at": number, "state": state, "reason": reason}) == 1
+
+
+def set_seen(
+    conn: Connection,
+    number: NodeNumber,
+    *,
+    total_bytes: int,
+    used_bytes: int,
+    free_bytes: int,
+    shard_count: int,
+    seen_at_ms: int,
+) -> bool:
+    """What a heartbeat brings: no reason to bump the epoch."""
+    params = {
+        "at": number,
+        "total_bytes": total_bytes,
+        "used_bytes": used_bytes,
+        "free_bytes": free_bytes,
+        "shard_count": shard_count,
+        "seen_at_ms": seen_at_ms,
+    }
+    return conn.run(_seen, params) == 1

@@ -1,0 +1,70 @@
+"""Shards known to be missing or bad, until a mover has made them good. Filing the same one twice changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import bindparam, delete, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from cyxcloud.core.ids import BlobId
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import RepairRow
+from cyxcloud.meta.schema import repair
+from cyxcloud.meta.statement import prepare
+
+_R = repair.c
+_add = prepare(insert(repair).on_conflict_do_nothing(index_elements=["blob", "chunk", "shard_index"]))
+_count = prepare(select(func.count()).select_from(repair))
+_page = prepare(
+    select(repair)
+    .where(
+        tuple_(_R.blob, _R.chunk, _R.shard_index)
+        > tuple_(bindparam("after_blob"), bindparam("after_chunk"), bindparam("after_index"))
+    )
+    .order_by(_R.blob, _R.chunk, _R.shard_index)
+    .limit(bindparam("at_most"))
+)
+_remove = prepare(
+    delete(repair).where(
+        _R.blob == bindparam("blob"), _R.chunk == bindparam("chunk"), _R.shard_index == bindparam("shard_index")
+    )
+)
+_remove_blob = prepare(delete(repair).where(_R.blob == bindparam("blob")))
+
+
+def add(conn: Connection, rows: Iterable[RepairRow]) -> None:
+    conn.run_many(
+        _add,
+        [
+            {
+                "blob": row.blob,
+                "chunk": row.chunk,
+                "shard_index": row.shard_index,
+                "reason": row.reason,
+                "found_at_ms": row.found_at_ms,
+            }
+            for row in rows
+        ],
+    )
+
+
+def count(conn: Connection) -> int:
+    row = conn.one(_count)
+    assert row is not None
+    found: int = row[0]
+    return found
+
+
+def page(conn: Connection, after: tuple[int, int, int] = (-1, -1, -1), limit: int = 1000) -> list[RepairRow]:
+    """Entries after the given (blob, chunk, shard index)."""
+    params = {"after_blob": after[0], "after_chunk": after[1], "after_index": after[2], "at_most": limit}
+    return [RepairRow(*row) for row in conn.rows(_page, params)]
+
+
+def remove(conn: Connection, blob: BlobId, chunk: int, shard_index: int) -> bool:
+    return conn.run(_remove, {"blob": blob, "chunk": chunk, "shard_index": shard_index}) == 1
+
+
+def remove_blob(conn: Connection, blob: BlobId) -> int:
+    return conn.run(_remove_blob, {"blob": blob})

@@ -1,0 +1,326 @@
+"""The rows as values: what repositories take and give (pure).
+
+Field order is column order where a row is built from a fetched tuple. Times are milliseconds of the store clock,
+ETags are without quotes, `attributes` is a versioned blob that the caller encodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from cyxcloud.core.ids import AccountId, BlobId, BucketId, NodeId, NodeNumber, PlacementId, UploadId, VersionId
+
+
+class Versioning(IntEnum):
+    OFF = 0
+    ENABLED = 1
+    SUSPENDED = 2
+
+
+class UploadState(IntEnum):
+    """OPEN takes parts. COMPLETING is frozen by one write session. COMPLETED remembers its answer until it is swept.
+    ABORTED and COMPLETED uploads may still own parts, which a worker removes in pages."""
+
+    OPEN = 1
+    COMPLETING = 2
+    COMPLETED = 3
+    ABORTED = 4
+
+
+class PlacementState(IntEnum):
+    """OPEN is in the pool for new chunks; CLOSED is only read; REPLACED has a successor."""
+
+    OPEN = 1
+    CLOSED = 2
+    REPLACED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A range of a blob. A segment of length 0 refers to no blob row and counts no reference."""
+
+    blob: BlobId
+    offset: int
+    length: int
+    dek: bytes
+    key_id: int
+    mode: int
+    cid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRow:
+    id: BucketId
+    name: str
+    account: AccountId
+    region: str
+    created_at_ms: int
+    versioning: Versioning
+    revision: int
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """What the current version of a key shows in a listing, and where its chain stands. `live` is false under a delete
+    marker; `next_seq` is given to the next version of the key."""
+
+    key: bytes
+    version: VersionId
+    null_version: VersionId | None
+    live: bool
+    size: int
+    etag: str
+    mtime_ms: int
+    account: AccountId
+    storage_class: str
+    checksum: int
+    next_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version to be made current. `checksum` is the caller's code for what a listing shows; segments in order, none
+    for a delete marker."""
+
+    id: VersionId
+    bucket: BucketId
+    key: bytes
+    is_null: bool
+    is_delete_marker: bool
+    size: int
+    etag: str
+    mtime_ms: int
+    account: AccountId
+    storage_class: str
+    checksum: int
+    content_cid: bytes | None
+    attributes: bytes
+    segments: tuple[SegmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """`segment` is the first of `segment_count`; the others come from `segments.of`."""
+
+    id: VersionId
+    bucket: BucketId
+    key: bytes
+    seq: int
+    is_null: bool
+    is_delete_marker: bool
+    size: int
+    etag: str
+    mtime_ms: int
+    account: AccountId
+    storage_class: str
+    checksum: int
+    content_cid: bytes | None
+    attributes: bytes
+    segment: SegmentRow | None
+    segment_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    key: bytes
+    size: int
+    etag: str
+    mtime_ms: int
+    account: AccountId
+    storage_class: str
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects and common prefixes, each in byte order, together at most the limit; `last` is the greatest of both,
+    from which the next page goes on when `truncated`."""
+
+    objects: list[ListedObject]
+    prefixes: list[bytes]
+    truncated: bool
+    last: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    id: BlobId
+    refs: int
+    size: int
+    k: int
+    m: int
+    codec: int
+    chunk_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    n: int
+    root: bytes
+    placement: PlacementId
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    id: UploadId
+    bucket: BucketId
+    key: bytes
+    account: AccountId
+    created_at_ms: int
+    attributes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """`holder` is the session that froze it, `request` the fingerprint of its completion, `answer` what was
+    answered."""
+
+    id: UploadId
+    bucket: BucketId
+    key: bytes
+    account: AccountId
+    state: UploadState
+    created_at_ms: int
+    changed_at_ms: int
+    holder: int | None
+    request: bytes | None
+    answer: bytes | None
+    attributes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewPart:
+    upload: UploadId
+    number: int
+    id: int
+    size: int
+    etag: str
+    mtime_ms: int
+    attributes: bytes
+    segments: tuple[SegmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    upload: UploadId
+    number: int
+    id: int
+    size: int
+    etag: str
+    mtime_ms: int
+    attributes: bytes
+    segment: SegmentRow | None
+    segment_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    id: AccountId
+    canonical_id: str
+    display_name: str
+    email: str
+    is_root: bool
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """`secret` is sealed by the keyring."""
+
+    access_key: str
+    account: AccountId
+    secret: bytes
+    enabled: bool
+    created_at_ms: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    number: int
+    role: str
+    opened_at_ms: int
+    beat: int
+    closed_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    number: NodeNumber
+    node_id: NodeId
+    name: str
+    endpoint: str
+    host: str
+    disk: str
+    zone: str
+    operator: str
+    state: str
+    reason: str
+    total_bytes: int
+    used_bytes: int
+    free_bytes: int
+    shard_count: int
+    seen_at_ms: int
+    joined_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRow:
+    id: PlacementId
+    k: int
+    m: int
+    nodes: tuple[NodeNumber, ...]
+    state: PlacementState
+    successor: PlacementId | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRow:
+    blob: BlobId
+    chunk: int
+    shard_index: int
+    reason: str
+    found_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueBlob:
+    """A blob without references whose grace is over, with where its chunks lie."""
+
+    blob: BlobId
+    size: int
+    k: int
+    m: int
+    chunks: tuple[ChunkRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOrder:
+    """An order signed by the coordinator, and the node's receipt once it has answered."""
+
+    node: NodeNumber
+    sequence: int
+    issued_at_ms: int
+    expires_at_ms: int
+    body: bytes
+    signature: bytes
+    settled_at_ms: int | None = None
+    receipt: bytes | None = None
+    receipt_signature: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRow:
+    cluster_id: bytes
+    incarnation: bytes
+    format: int
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    bucket: BucketId
+    objects: int
+    bytes: int

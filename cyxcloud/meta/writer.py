@@ -1,0 +1,356 @@
+"""The only place that writes to a SQLite database: one thread a process, one transaction for all that waits.
+
+A request is a function of the connection that may be run again; its result is given out only after COMMIT. The
+requests that are waiting, and those that come within 50 ms, share one transaction with a savepoint each, so that one
+that fails takes nothing of the others with it. Where the whole transaction is gone (SQLITE_FULL rolls it back) or
+COMMIT fails, each is run again in a transaction of its own. Processes take turns by `flock` on `writer.lock`:
+SQLite's busy handler starves them.
+
+A kill at any moment leaves the last COMMIT that reached the disk: of a batch everything or nothing, and what was not
+answered may be either. The lock goes with the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from cyxcloud.core.ids import SessionNumber
+from cyxcloud.meta import sessions
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
+from cyxcloud.meta.statement import SQLITE
+
+T = TypeVar("T")
+Request = Callable[[Connection], T]
+
+# Nobody joins a batch that is older: others wait for their turn.
+JOIN_SECONDS = 0.05
+# Bounds what one transaction holds in memory and what has to be run again when it is lost.
+BATCH_REQUESTS = 512
+WRITE_CACHE_KIB = 65536
+LOCK_NAME = "writer.lock"
+# SQLite's result codes for a disk that takes no more, the second when it cannot grow the WAL's index.
+_FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+
+class Submits(Protocol):
+    """What requests are handed to: the writer itself, or the writer bound to a session."""
+
+    async def submit(self, request: Request[T]) -> T: ...
+
+    def call(self, request: Request[T]) -> T: ...
+
+
+class Outcome:
+    """Where one request's result goes: to a future of an event loop or of a thread."""
+
+    __slots__ = ("error", "future", "loop", "request", "result", "session")
+
+    def __init__(
+        self, request: Request[Any], session: SessionNumber | None, loop: asyncio.AbstractEventLoop | None, future: Any
+    ) -> None:
+        self.request = request
+        self.session = session
+        self.loop = loop
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def deliver(self) -> None:
+        if self.future.cancelled() or self.future.done():
+            return  # nobody waits any more; what was committed stays
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Pages in the WAL and pages of it that are in the main file now; `complete` when these are all."""
+
+    wal_pages: int
+    moved_pages: int
+
+    @property
+    def complete(self) -> bool:
+        return self.wal_pages == self.moved_pages
+
+
+class BoundWriter:
+    """The writer for one write session: its requests fail with SessionClosed once that is closed, even where the
+    process has opened another meanwhile, since the ids they carry are of this one."""
+
+    def __init__(self, writer: Writer, session: SessionNumber) -> None:
+        self.session = session
+        self._writer = writer
+
+    async def submit(self, request: Request[T]) -> T:
+        return await self._writer.submit(request, self.session)
+
+    def call(self, request: Request[T]) -> T:
+        return self._writer.call(request, self.session)
+
+
+class Writer:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._queue: deque[Outcome] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._conn: Connection | None = None
+        self._lock_fd = -1
+
+    def start(self) -> None:
+        """Open the database for writing; errors of that are raised here."""
+        assert self._thread is None
+        self._lock_fd = open_lock(self.path.parent)
+        self._conn = Connection(open_writable(self.path), SQLITE)
+        self._thread = threading.Thread(target=self._run, name="meta-writer", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what is queued, then stop."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread is None:
+            return
+        self._thread.join()
+        assert self._conn is not None
+        self._conn.driver.close()
+        os.close(self._lock_fd)
+        self._thread = None
+
+    def bound_to(self, session: SessionNumber) -> BoundWriter:
+        return BoundWriter(self, session)
+
+    async def submit(self, request: Request[T], session: SessionNumber | None = None) -> T:
+        """Its result once it is durable. Cancelling the wait does not cancel the request."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(Outcome(request, session, loop, future))
+        return await future
+
+    def call(self, request: Request[T], session: SessionNumber | None = None) -> T:
+        """The same for a thread."""
+        future: Future[T] = Future()
+        self._put(Outcome(request, session, None, future))
+        return future.result()
+
+    def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
+        """Move the WAL's pages into the main file while nobody writes; for the coordinator alone. Called from a
+        thread."""
+        return self.call(_CheckpointRequest(truncate=truncate))
+
+    def _put(self, outcome: Outcome) -> None:
+        with self._wake:
+            if self._closing:
+                raise WriterClosed("the writer is stopping")
+            self._queue.append(outcome)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        batch: list[Outcome] = []
+        try:
+            while self._wait():
+                batch = []
+                self._run_batch(batch)
+                deliver(batch)
+        except BaseException as error:  # a broken lock or rollback: nothing more can be promised
+            self._give_up(batch, error)
+            raise
+
+    def _wait(self) -> bool:
+        with self._wake:
+            while not self._queue and not self._closing:
+                self._wake.wait()
+            return bool(self._queue)
+
+    def _give_up(self, batch: list[Outcome], error: BaseException) -> None:
+        with self._wake:
+            self._closing = True
+            lost = [*batch, *self._queue]
+            self._queue.clear()
+        for outcome in lost:
+            outcome.error = WriterClosed(f"the writer has failed: {error!r}")
+        deliver(lost)
+
+    def _run_batch(self, batch: list[Outcome]) -> None:
+        """One transaction for what waits; adds to `batch` what it answers, in order."""
+        assert self._conn is not None
+        with turn(self._lock_fd):
+            if isinstance(self._queue[0].request, _CheckpointRequest):
+                batch.append(self._queue.popleft())
+                self._run_outside(batch[0])
+                return
+            try:
+                self._fill(batch)
+            except _TransactionLost:
+                _roll_back(self._conn)
+            else:
+                return
+        for outcome in batch:
+            self._run_alone(outcome)
+
+    def _fill(self, batch: list[Outcome]) -> None:
+        """Run what waits and what still comes, then commit; _TransactionLost when none of it holds."""
+        assert self._conn is not None
+        conn = self._conn
+        closes_at = time.monotonic() + JOIN_SECONDS
+        open_sessions: dict[SessionNumber | None, bool] = {None: True}
+        try:
+            conn.script("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            batch.append(self._queue.popleft())
+            raise _TransactionLost from error
+        while self._queue and len(batch) < BATCH_REQUESTS and time.monotonic() < closes_at:
+            if isinstance(self._queue[0].request, _CheckpointRequest):
+                break
+            outcome = self._queue.popleft()
+            batch.append(outcome)
+            _run_in_savepoint(conn, outcome, open_sessions)
+        try:
+            conn.script("COMMIT")
+        except sqlite3.Error as error:
+            raise _TransactionLost from error
+
+    def _run_alone(self, outcome: Outcome) -> None:
+        """Run one request again in a transaction of its own."""
+        assert self._conn is not None
+        conn = self._conn
+        outcome.result = outcome.error = None
+        with turn(self._lock_fd):
+            try:
+                conn.script("BEGIN IMMEDIATE")
+                if not _is_open(conn, outcome.session, {None: True}):
+                    raise SessionClosed(outcome.session)  # noqa: TRY301 - one way out, which rolls back
+                result = outcome.request(conn)
+                conn.script("COMMIT")
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for this request
+                _roll_back(conn)
+                outcome.error = _translated(error)
+            else:
+                outcome.result = result
+
+    def _run_outside(self, outcome: Outcome) -> None:
+        """A request that cannot be inside a transaction."""
+        assert self._conn is not None
+        try:
+            outcome.result = outcome.request(self._conn)
+        except sqlite3.Error as error:
+            outcome.error = _translated(error)
+
+
+class _TransactionLost(Exception):
+    """Nothing of the batch is in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CheckpointRequest:
+    truncate: bool
+
+    def __call__(self, conn: Connection) -> Checkpoint:
+        mode = "TRUNCATE" if self.truncate else "PASSIVE"
+        _busy, wal_pages, moved = conn.driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return Checkpoint(wal_pages, moved)
+
+
+def open_writable(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    driver = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,  # opened by the starter, used by the writer's thread alone
+        cached_statements=256,
+    )
+    driver.execute("PRAGMA busy_timeout=10000")
+    driver.execute("PRAGMA journal_mode=WAL")
+    driver.execute("PRAGMA synchronous=FULL")
+    driver.execute("PRAGMA wal_autocheckpoint=0")
+    driver.execute(f"PRAGMA cache_size=-{WRITE_CACHE_KIB}")
+    driver.execute("PRAGMA temp_store=MEMORY")
+    return driver
+
+
+def open_lock(folder: Path) -> int:
+    return os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+@contextmanager
+def turn(lock_fd: int) -> Iterator[None]:
+    """This process's turn to write."""
+    fcntl.flock(lock_fd, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock_fd, fcntl.LOCK_UN)
+
+
+def deliver(batch: list[Outcome]) -> None:
+    """Hand out results: one wake-up for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for outcome in batch:
+        if outcome.loop is None:
+            outcome.deliver()
+        else:
+            by_loop.setdefault(outcome.loop, []).append(outcome)
+    for loop, outcomes in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_deliver_all, outcomes)
+
+
+def _deliver_all(outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        outcome.deliver()
+
+
+def _run_in_savepoint(conn: Connection, outcome: Outcome, open_sessions: dict[SessionNumber | None, bool]) -> None:
+    if not _is_open(conn, outcome.session, open_sessions):
+        outcome.error = SessionClosed(outcome.session)
+        return
+    conn.script("SAVEPOINT request")
+    try:
+        outcome.result = outcome.request(conn)
+        conn.script("RELEASE request")
+    except BaseException as error:
+        if not conn.driver.in_transaction:
+            raise _TransactionLost from error
+        outcome.error = _translated(error)
+        conn.script("ROLLBACK TO request")
+        conn.script("RELEASE request")
+
+
+def _is_open(conn: Connection, session: SessionNumber | None, known: dict[SessionNumber | None, bool]) -> bool:
+    """Asked once for each session of a batch: nobody can close one while this transaction runs."""
+    is_open = known.get(session)
+    if is_open is None:
+        assert session is not None
+        is_open = known[session] = sessions.lock_open(conn, session)
+    return is_open
+
+
+def _translated(error: BaseException) -> BaseException:
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _FULL_CODES:
+        full = StorageFull("the metadata disk is full")
+        full.__cause__ = error
+        return full
+    return error
+
+
+def _roll_back(conn: Connection) -> None:
+    if conn.driver.in_transaction:
+        conn.script("ROLLBACK")
