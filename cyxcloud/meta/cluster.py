@@ -35,7 +35,7 @@ _adopt = prepare(update(cluster).values(incarnation=bindparam("new_incarnation")
 _epochs = prepare(select(epoch.c.name, epoch.c.value))
 _bump = prepare(
     insert(epoch)
-    .values(value=1)
+    .values(name=bindparam("named"), value=1)
     .on_conflict_do_update(index_elements=["name"], set_={"value": epoch.c.value + 1})
     .returning(epoch.c.value)
 )
@@ -80,7 +80,7 @@ def epochs(conn: Connection) -> Epochs:
 
 def bump(conn: Connection, name: Epoch) -> int:
     """In the transaction that changes what it stands for; gives the new value."""
-    row = conn.one(_bump, {"name": str(name)})
+    row = conn.one(_bump, {"named": str(name)})
     assert row is not None
     value: int = row[0]
     return value
