@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -71,7 +72,8 @@ class _Crc:
 
 
 _CRCS: Mapping[Checksum, _Crc] = {
-    Checksum.CRC32: _Crc(crt.crc32, crt.combine_crc32),
+    # zlib takes two thirds of the time of the other here, and boto3 sends this one by default.
+    Checksum.CRC32: _Crc(zlib.crc32, crt.combine_crc32),
     Checksum.CRC32C: _Crc(crt.crc32c, crt.combine_crc32c),
     Checksum.CRC64NVME: _Crc(crt.crc64nvme, crt.combine_crc64nvme),
 }

@@ -27,10 +27,6 @@ class PayloadKind(Enum):
     def signed_chunks(self) -> bool:
         return self is PayloadKind.SIGNED_CHUNKS or self is PayloadKind.SIGNED_CHUNKS_TRAILER
 
-    @property
-    def has_trailer(self) -> bool:
-        return self is PayloadKind.SIGNED_CHUNKS_TRAILER or self is PayloadKind.UNSIGNED_CHUNKS_TRAILER
-
 
 _CHUNKED = frozenset(
     {PayloadKind.SIGNED_CHUNKS, PayloadKind.SIGNED_CHUNKS_TRAILER, PayloadKind.UNSIGNED_CHUNKS_TRAILER},
