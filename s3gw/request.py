@@ -1,0 +1,216 @@
+"""What a request's headers mean: conditions, ranges, copy sources, metadata (pure).
+
+`headers` is always a mapping of lower-case names. Their text is UTF-8 with surrogate escapes, as it came off the wire.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cyxcloud.objects.attributes import CONTENT_HEADERS
+from cyxcloud.objects.conditions import NO_READ_CONDITIONS, NO_WRITE_CONDITIONS, ReadConditions, WriteConditions
+from s3gw.bucket_names import check_bucket_name
+from s3gw.errors import Code, S3Error, not_implemented
+from s3gw.resolve import decode_path
+from s3gw.times import parse_http_date
+
+MAX_USER_METADATA_BYTES = 2048
+METADATA_PREFIX = "x-amz-meta-"
+
+_COPY_SOURCE = "x-amz-copy-source"
+# More digits than any size has are read as what they mean, "beyond the end", but not without end.
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,30})\s*-\s*(\d{0,30})\s*", re.ASCII | re.IGNORECASE).fullmatch
+_COPY_RANGE = re.compile(r"bytes=(\d{1,30})-(\d{1,30})", re.ASCII).fullmatch
+_STORED_CLASSES = frozenset(
+    ("STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
+)
+# These need RestoreObject before a read, which is not there; an object must not be stored unreadable.
+_ARCHIVE_CLASSES = frozenset(("GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS"))
+_ATTRIBUTES = frozenset(("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"))
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """`bytes=first-last`, `bytes=first-` (last None) or the suffix `bytes=-last` (first None), as asked."""
+
+    first: int | None
+    last: int | None
+
+    def within(self, size: int) -> tuple[int, int]:
+        """Start and end (exclusive) in an object of `size` bytes; InvalidRange where they have nothing in common."""
+        if self.first is None:
+            assert self.last is not None
+            start, end = max(0, size - self.last), size
+        else:
+            start, end = self.first, size if self.last is None else min(self.last + 1, size)
+        if start >= end:
+            raise S3Error(Code.INVALID_RANGE, range_requested=str(self), actual_object_size=size)
+        return start, end
+
+    def whole_within(self, size: int) -> tuple[int, int]:
+        """As `within`, for a copy, whose range may not reach beyond the source."""
+        if self.last is not None and self.last >= size:
+            raise S3Error(Code.INVALID_RANGE, range_requested=str(self), actual_object_size=size)
+        return self.within(size)
+
+    def __str__(self) -> str:
+        first, last = ("" if end is None else str(end) for end in (self.first, self.last))
+        return f"bytes={first}-{last}"
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    bucket: str
+    key: bytes
+    version_id: str | None = None
+
+
+def parse_range(text: str | None) -> ByteRange | None:
+    """None asks for everything: no header, one that is no range, or several ranges, which S3 does not serve either."""
+    match = _RANGE(text) if text else None
+    if match is None:
+        return None
+    first, last = (int(digits) if digits else None for digits in match.groups())
+    if (first is None and last is None) or (first is not None and last is not None and first > last):
+        return None
+    return ByteRange(first, last)
+
+
+def copy_source_range(headers: Mapping[str, str]) -> ByteRange | None:
+    """Unlike a read's range this one must be exact, since a part made of other bytes would go unnoticed."""
+    text = headers.get("x-amz-copy-source-range")
+    if text is None:
+        return None
+    match = _COPY_RANGE(text.strip())
+    if match is None or int(match[1]) > int(match[2]):
+        raise S3Error(
+            Code.INVALID_ARGUMENT,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
+            argument_name="x-amz-copy-source-range",
+            argument_value=text,
+        )
+    return ByteRange(int(match[1]), int(match[2]))
+
+
+def read_conditions(headers: Mapping[str, str]) -> ReadConditions:
+    return _read_conditions(headers, "if-")
+
+
+def copy_source_conditions(headers: Mapping[str, str]) -> ReadConditions:
+    return _read_conditions(headers, "x-amz-copy-source-if-")
+
+
+def _read_conditions(headers: Mapping[str, str], prefix: str) -> ReadConditions:
+    match, none_match = headers.get(f"{prefix}match"), headers.get(f"{prefix}none-match")
+    modified, unmodified = headers.get(f"{prefix}modified-since"), headers.get(f"{prefix}unmodified-since")
+    if match is none_match is modified is unmodified is None:
+        return NO_READ_CONDITIONS
+    return ReadConditions(
+        _etags(match),
+        _etags(none_match, weak=True),
+        None if modified is None else parse_http_date(modified),
+        None if unmodified is None else parse_http_date(unmodified),
+    )
+
+
+def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
+    match, none_match = headers.get("if-match"), headers.get("if-none-match")
+    if match is none_match is None:
+        return NO_WRITE_CONDITIONS
+    return WriteConditions(_etags(match), _etags(none_match, weak=True))
+
+
+def _etags(text: str | None, *, weak: bool = False) -> tuple[str, ...]:
+    """Unquoted. A weak tag compares as its strong twin for If-None-Match and never for If-Match (RFC 9110 8.8.3.2)."""
+    if text is None:
+        return ()
+    tags = (tag.strip() for tag in text.split(","))
+    return tuple([(tag.removeprefix("W/") if weak else tag).strip('"') for tag in tags if tag])
+
+
+def parse_copy_source(headers: Mapping[str, str]) -> CopySource:
+    """`[/]bucket/key[?versionId=...]`, percent-decoded once, after it was taken apart."""
+    text = headers.get(_COPY_SOURCE, "")
+    path, _, version_id = text.partition("?versionId=")
+    bucket, _, raw_key = path.removeprefix("/").partition("/")
+    if "%" in bucket and not raw_key:
+        # Some clients encode the slash between bucket and key as well.
+        bucket, _, raw_key = re.sub("%2F", "/", path.removeprefix("/"), count=1, flags=re.IGNORECASE).partition("/")
+    try:
+        key = decode_path(raw_key)
+    except S3Error:
+        key = b""
+    if not bucket or not key or "?" in raw_key:
+        raise S3Error(
+            Code.INVALID_ARGUMENT,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            argument_name=_COPY_SOURCE,
+            argument_value=text.encode(errors="replace"),
+        )
+    check_bucket_name(bucket)
+    return CopySource(bucket, key, version_id or None)
+
+
+def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    """Names without the prefix. What S3 counts against its limit is names and values in UTF-8."""
+    found = {name[11:]: headers[name] for name in headers if name.startswith(METADATA_PREFIX)}
+    if found:
+        size = sum(len(text.encode(errors="surrogateescape")) for pair in found.items() for text in pair)
+        if size > MAX_USER_METADATA_BYTES:
+            raise S3Error(Code.METADATA_TOO_LARGE, size=size, max_size_allowed=MAX_USER_METADATA_BYTES)
+    return found
+
+
+def content_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those that are kept with the object and given back with it; aws-chunked belongs to the transfer alone."""
+    found = {name: headers[name] for name in CONTENT_HEADERS if name in headers}
+    encoding = found.get("content-encoding")
+    if encoding is not None and "aws-chunked" in encoding.lower():
+        kept = [item.strip() for item in encoding.split(",") if item.strip().lower() != "aws-chunked"]
+        del found["content-encoding"]
+        if kept:
+            found["content-encoding"] = ",".join(kept)
+    return found
+
+
+def storage_class(headers: Mapping[str, str]) -> str:
+    name = headers.get("x-amz-storage-class") or "STANDARD"
+    if name in _STORED_CLASSES:
+        return name
+    if name in _ARCHIVE_CLASSES:
+        raise not_implemented(Code.NOT_IMPLEMENTED.message, header="x-amz-storage-class")
+    raise S3Error(Code.INVALID_STORAGE_CLASS, storage_class_requested=name)
+
+
+def replaces_metadata(headers: Mapping[str, str]) -> bool:
+    """Of a copy: whether the new object's metadata come from this request and not from the source."""
+    directive = headers.get("x-amz-metadata-directive", "COPY")
+    if directive not in ("COPY", "REPLACE"):
+        raise S3Error(
+            Code.INVALID_ARGUMENT,
+            "Unknown metadata directive.",
+            argument_name="x-amz-metadata-directive",
+            argument_value=directive,
+        )
+    return directive == "REPLACE"
+
+
+def wanted_attributes(headers: Mapping[str, str]) -> frozenset[str]:
+    """Of GetObjectAttributes: at least one of ETag, Checksum, ObjectParts, StorageClass, ObjectSize."""
+    wanted = frozenset(name.strip() for name in headers.get("x-amz-object-attributes", "").split(",") if name.strip())
+    if not wanted:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",
+        )
+    if not wanted <= _ATTRIBUTES:
+        raise S3Error(
+            Code.INVALID_ARGUMENT,
+            "Invalid attribute name specified.",
+            argument_name="x-amz-object-attributes",
+            argument_value=headers["x-amz-object-attributes"],
+        )
+    return wanted

@@ -1,0 +1,278 @@
+"""The XML that clients send, read strictly and within bounds (pure).
+
+A body is refused whole when it is too long, not UTF-8, has a document type, an element that the document does not know,
+one twice, or text where none belongs. No tree is built: the parser reports elements one by one and the first wrong one
+ends it, so an attack costs what its first bytes cost, and memory is bounded by the document that is expected. Expat is
+faster at that than lxml, and what it holds of one hostile tag can be bounded (`FEED_BYTES`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeAlias, cast
+from xml.parsers import expat
+
+from s3gw.documents import CompleteDocument, CompletedPart, CreateBucketDocument, DeleteDocument, DeleteEntry
+from s3gw.errors import Code, S3Error, not_implemented
+from s3gw.times import parse_http_date, parse_iso_time
+
+# 1,000 keys of 1,024 bytes with their mark-up are about 1.2 MiB, 10,000 parts with a SHA-256 each 1.8.
+MAX_DELETE_BYTES = 2 << 20
+MAX_COMPLETE_BYTES = 4 << 20
+MAX_CREATE_BUCKET_BYTES = 64 << 10
+MAX_KEYS_A_DELETE = 1000
+MAX_PARTS = 10_000
+# Longer than any single value S3 takes; a key has 1,024 bytes.
+MAX_TEXT_CHARACTERS = 4096
+# A tag, or comment, that does not end within this is refused: expat would hold it whole, with all its attributes.
+FEED_BYTES = 16 << 10
+
+_NAMESPACES = ("", "http://s3.amazonaws.com/doc/2006-03-01/}", "http://s3.amazonaws.com/doc/2006-03-01}")
+_ENCODING = re.compile(rb"""<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([^"']*)["']""").search
+_NUMBER = re.compile(r"\s*(\d{1,18})\s*", re.ASCII).fullmatch
+_CHECKSUMS = ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
+_UNBUILT_CHECKSUMS = ("SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128")
+
+Value: TypeAlias = "str | dict[str, Value] | list[Value]"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An element that holds text only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """An element that holds these elements, each at most once. `tags` are their names as the parser reports them."""
+
+    fields: dict[str, Text | Struct | Many]
+    tags: dict[str, tuple[str, Text | Struct | Many]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        tags = {namespace + name: (name, shape) for name, shape in self.fields.items() for namespace in _NAMESPACES}
+        object.__setattr__(self, "tags", tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """An element that may stand up to `limit` times beside others."""
+
+    item: Text | Struct
+    limit: int
+
+
+_TEXT = Text()
+_DELETE = Struct(
+    {
+        "Object": Many(
+            Struct({"Key": _TEXT, "VersionId": _TEXT, "ETag": _TEXT, "LastModifiedTime": _TEXT, "Size": _TEXT}),
+            MAX_KEYS_A_DELETE,
+        ),
+        "Quiet": _TEXT,
+    }
+)
+_COMPLETE = Struct(
+    {
+        "Part": Many(
+            Struct(
+                dict.fromkeys(
+                    ["PartNumber", "ETag", *(f"Checksum{name}" for name in _CHECKSUMS + _UNBUILT_CHECKSUMS)], _TEXT
+                )
+            ),
+            MAX_PARTS,
+        )
+    }
+)
+_CREATE_BUCKET = Struct(
+    {
+        "LocationConstraint": _TEXT,
+        "Location": Struct({"Type": _TEXT, "Name": _TEXT}),
+        "Bucket": Struct({"DataRedundancy": _TEXT, "Type": _TEXT}),
+        "Tags": Struct({"Tag": Many(Struct({"Key": _TEXT, "Value": _TEXT}), 50)}),
+    }
+)
+
+
+class _Reader:
+    """Follows the shape while the parser reports; `names`, `shapes` and `values` are the open elements."""
+
+    def __init__(self, root: str, shape: Struct) -> None:
+        self._names: list[str] = []
+        self._shapes: list[Text | Struct] = [Struct({root: shape})]
+        self.found: dict[str, Value] = {}
+        self._values: list[dict[str, Value]] = [self.found]
+        self._text: list[str] = []
+
+    def start(self, tag: str, _attributes: object) -> None:
+        parent = self._shapes[-1]
+        known = parent.tags.get(tag) if isinstance(parent, Struct) else None
+        if known is None:
+            raise _malformed()
+        name, shape = known
+        siblings = self._values[-1]
+        if isinstance(shape, Many):
+            if len(siblings.setdefault(name, [])) >= shape.limit:
+                raise _malformed()
+            shape = shape.item
+        elif name in siblings:
+            raise _malformed()
+        self._names.append(name)
+        self._shapes.append(shape)
+        self._text.clear()
+        if isinstance(shape, Struct):
+            self._values.append({})
+
+    def text(self, text: str) -> None:
+        if isinstance(self._shapes[-1], Text):
+            self._text.append(text)
+            if sum(map(len, self._text)) > MAX_TEXT_CHARACTERS:
+                raise _malformed()
+        elif not text.isspace():
+            raise _malformed()
+
+    def end(self, _tag: str) -> None:
+        name, shape = self._names.pop(), self._shapes.pop()
+        value: Value = "".join(self._text) if isinstance(shape, Text) else self._values.pop()
+        siblings = self._values[-1]
+        several = siblings.get(name)
+        if isinstance(several, list):
+            several.append(value)
+        else:
+            siblings[name] = value
+
+    def refuse(self, *_declaration: object) -> None:
+        raise _malformed()
+
+
+def read(body: bytes, root: str, shape: Struct, limit_bytes: int) -> dict[str, Value]:
+    """The document's elements by name; a Text is a str, a Struct a dict, a Many a list. Raises MalformedXML."""
+    if len(body) > limit_bytes or not _is_utf8(body):
+        raise _malformed()
+    reader = _Reader(root, shape)
+    parser = expat.ParserCreate("utf-8", "}")
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.StartDoctypeDeclHandler = reader.refuse
+    try:
+        for start in range(0, len(body), FEED_BYTES):
+            parser.Parse(body[start : start + FEED_BYTES], False)
+            if parser.CurrentByteIndex < start:
+                raise _malformed()
+        parser.Parse(b"", True)
+    except expat.ExpatError:
+        raise _malformed() from None
+    return cast("dict[str, Value]", reader.found[root])
+
+
+def parse_delete(body: bytes) -> DeleteDocument:
+    document = read(body, "Delete", _DELETE, MAX_DELETE_BYTES)
+    entries = tuple([_delete_entry(item) for item in _items(document, "Object")])
+    if not entries:
+        raise _malformed()
+    return DeleteDocument(entries, quiet=_boolean(_text(document, "Quiet") or "false"))
+
+
+def _delete_entry(item: dict[str, Value]) -> DeleteEntry:
+    key = _text(item, "Key")
+    if key is None:
+        raise _malformed()
+    if not key:
+        raise S3Error(Code.USER_KEY_MUST_BE_SPECIFIED)
+    if len(item) == 1:
+        return DeleteEntry(key.encode())
+    etag, modified, size = _text(item, "ETag"), _text(item, "LastModifiedTime"), _text(item, "Size")
+    return DeleteEntry(
+        key.encode(),
+        _text(item, "VersionId") or None,
+        None if etag is None else _unquoted(etag),
+        None if modified is None else _moment(modified),
+        None if size is None else _number(size),
+    )
+
+
+def parse_complete_multipart(body: bytes) -> CompleteDocument:
+    """Parts ascend strictly, else InvalidPartOrder."""
+    document = read(body, "CompleteMultipartUpload", _COMPLETE, MAX_COMPLETE_BYTES)
+    parts = tuple([_completed_part(item) for item in _items(document, "Part")])
+    if not parts:
+        raise _malformed()
+    if any(first.number >= second.number for first, second in pairwise(parts)):
+        raise S3Error(Code.INVALID_PART_ORDER)
+    return CompleteDocument(parts)
+
+
+def _completed_part(item: dict[str, Value]) -> CompletedPart:
+    number, etag = _text(item, "PartNumber"), _text(item, "ETag")
+    if number is None or etag is None:
+        raise _malformed()
+    if len(item) == 2:
+        return CompletedPart(_number(number), _unquoted(etag))
+    for algorithm in _UNBUILT_CHECKSUMS:
+        if f"Checksum{algorithm}" in item:
+            raise not_implemented(f"The checksum algorithm {algorithm} is not implemented")
+    given = {algorithm: _text(item, f"Checksum{algorithm}") for algorithm in _CHECKSUMS}
+    checksums = {algorithm: value for algorithm, value in given.items() if value}
+    return CompletedPart(_number(number), _unquoted(etag), checksums)
+
+
+def parse_create_bucket(body: bytes) -> CreateBucketDocument:
+    """No body at all is a bucket in the endpoint's own region."""
+    if not body:
+        return CreateBucketDocument()
+    document = read(body, "CreateBucketConfiguration", _CREATE_BUCKET, MAX_CREATE_BUCKET_BYTES)
+    for element in ("Location", "Bucket", "Tags"):
+        if document.get(element):
+            raise not_implemented(f"The element {element} implies functionality that is not implemented")
+    return CreateBucketDocument(_text(document, "LocationConstraint") or None)
+
+
+def _is_utf8(body: bytes) -> bool:
+    declared = _ENCODING(body[:300])
+    if declared is not None and declared[1].lower() not in (b"utf-8", b"utf8", b"us-ascii"):
+        return False
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _items(document: dict[str, Value], name: str) -> list[dict[str, Value]]:
+    return cast("list[dict[str, Value]]", document.get(name, []))
+
+
+def _text(document: dict[str, Value], name: str) -> str | None:
+    return cast("str | None", document.get(name))
+
+
+def _number(text: str) -> int:
+    match = _NUMBER(text)
+    if match is None:
+        raise _malformed()
+    return int(match[1])
+
+
+def _boolean(text: str) -> bool:
+    value = {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower())
+    if value is None:
+        raise _malformed()
+    return value
+
+
+def _moment(text: str) -> int:
+    moment = parse_http_date(text) or parse_iso_time(text)
+    if moment is None:
+        raise _malformed()
+    return moment
+
+
+def _unquoted(etag: str) -> str:
+    return etag.strip().strip('"')
+
+
+def _malformed() -> S3Error:
+    return S3Error(Code.MALFORMED_XML)
