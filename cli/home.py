@@ -15,7 +15,11 @@ from pathlib import Path
 
 
 class AlreadyRunning(Exception):
-    """Another instance serves this folder."""
+    """Another instance serves this folder, or its last processes have not ended yet."""
+
+    def __init__(self, folder: Path, holder: str) -> None:
+        super().__init__(f"{folder} is served by another cyxcloud (process {holder}); stop it or give another --data")
+        self.holder_lives = holder.isdecimal() and Path(f"/proc/{holder}").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,7 @@ def _take(file: Path) -> int:
         holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
         os.close(fd)
         folder = file.parent.parent if file.parent.name == "run" else file.parent
-        raise AlreadyRunning(
-            f"{folder} is served by another cyxcloud (process {holder}); stop it first or give another --data"
-        ) from None
+        raise AlreadyRunning(folder, holder) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, str(os.getpid()).encode(), 0)
     return fd

@@ -1,0 +1,272 @@
+"""The first start makes a store; every later one finds it again and touches nothing.
+
+Order of the first: mark (`DIR/creating`), database, keyring, node folders, then one transaction with cluster, root
+user, nodes and placements, which makes it a store; at last the mark goes. Killed before the transaction, the next start
+clears what the mark says is unfinished (no request was ever served) and begins anew; killed after it, only the mark is
+left. The secrets to be shown wait in keys/not-shown (0600) until they were shown, so that a crash cannot swallow them.
+Without the mark nothing is ever cleared: an empty database beside node folders is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cli import access, layout
+from cli.access import AccessError, NewKey, NewUser
+from cli.home import Home
+from cli.layout import Layout
+from cli.options import CommandError
+from cli.store import change, database_of
+from cli.survival import UP, Survival, survival
+from cyxcloud.core.clock import Clock, SystemClock
+from cyxcloud.core.config import ConfigError, FirstStart, Settings
+from cyxcloud.core.durable import create_file, make_dirs, remove_file, write_file
+from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.core.keyring import Keyring, KeyringDamaged, KeyringMissing
+from cyxcloud.core.recovery_code import BadRecoveryCode, RecoveryCode
+from cyxcloud.meta import cluster, nodes, placements
+from cyxcloud.meta.cluster import Epoch
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.database import Database
+from cyxcloud.meta.errors import MetaError
+from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
+from fleet.pool import Candidate, Profile, make_pool
+from nodefs.provision import create_node
+
+FORMAT = 1
+INCARNATION_BYTES = 16
+ROOT_NAME = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What is shown once; the recovery code is empty where only a root key was given anew."""
+
+    recovery_code: str
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    node_folders: tuple[Path, ...]
+    profile: Profile
+    survives: Survival
+    secrets: Secrets | None
+    notes: tuple[str, ...] = ()
+
+
+def open_store(home: Home, settings: Settings, given: FirstStart, clock: Clock | None = None) -> Opened:
+    """The store at this home, made where there is none; CommandError or ConfigError where it cannot be served."""
+    now_ms = (clock or SystemClock()).now_ms()
+    database = database_of(home)
+    try:
+        _clear_unfinished(home, database)
+        if not _is_store(database):
+            _refuse_orphans(home)
+            _create(home, database, settings, given, now_ms)
+        database.upgrade()
+        database.check_quickly()
+        keyring = Keyring.open(home.keys)
+        _ensure_root_key(home, database, keyring, given, now_ms)
+        return _opened(home, database, settings)
+    except (AccessError, MetaError, KeyringMissing, KeyringDamaged) as error:
+        raise CommandError(str(error)) from error
+    finally:
+        database.close()
+
+
+def forget_secrets(home: Home) -> None:
+    """They were shown."""
+    remove_file(_not_shown(home))
+
+
+# The first start
+
+
+def _create(home: Home, database: Database, settings: Settings, given: FirstStart, now_ms: int) -> None:
+    plan = layout.plan(
+        len(home.data_dirs), layout.parse_profile(settings.profile) if settings.profile else None, settings.nodes
+    )
+    code = _recovery_code(given)
+    for folder in home.data_dirs:
+        make_dirs(folder)
+    create_file(_mark(home), b"")
+    database.upgrade()
+    keyring = Keyring.create(home.keys, code)
+    incarnation = secrets.token_bytes(INCARNATION_BYTES)
+    rows = _make_nodes(home, plan, keyring, incarnation, now_ms)
+    key = _root_key(given) or NewKey.generate("made at the first start")
+    write_file(
+        _not_shown(home), json.dumps(asdict(Secrets(code.text(), key.access_key, key.secret_key))).encode(), mode=0o600
+    )
+    _write_credentials(home, key)
+    lists = _pool(rows, plan.profile)
+
+    def request(conn: Connection) -> None:
+        assert cluster.create(conn, ClusterRow(keyring.cluster_id, incarnation, FORMAT, now_ms))
+        root = access.add_user(conn, NewUser(NewUser.generated_id(), ROOT_NAME, is_root=True), now_ms)
+        access.add_key(conn, keyring, root, key, now_ms)
+        for row in rows:
+            nodes.upsert(conn, row)
+        placements.add(conn, lists)
+        cluster.bump(conn, Epoch.TOPOLOGY)
+
+    change(database, request)
+    remove_file(_mark(home))
+
+
+def _make_nodes(home: Home, plan: Layout, keyring: Keyring, incarnation: bytes, now_ms: int) -> list[NodeRow]:
+    signing_key = Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator)
+    public_key = signing_key.public_key().public_bytes_raw()
+    rows = []
+    for number, node in enumerate(plan.nodes, start=1):
+        data_dir = home.data_dirs[node.disk]
+        folder = data_dir / "nodes" / node.name
+        node_id = create_node(folder, node.name, keyring.cluster_id, incarnation, public_key)
+        keyring.copy_to(folder / "keyring")
+        rows.append(
+            NodeRow(
+                number=NodeNumber(number),
+                node_id=node_id,
+                name=node.name,
+                endpoint=folder.as_uri(),
+                host="local",
+                disk=str(data_dir),
+                zone="",
+                operator="",
+                state=UP,
+                reason="",
+                total_bytes=0,
+                used_bytes=0,
+                free_bytes=0,
+                shard_count=0,
+                seen_at_ms=now_ms,
+                joined_at_ms=now_ms,
+            )
+        )
+    return rows
+
+
+def _pool(rows: Sequence[NodeRow], profile: Profile) -> list[PlacementRow]:
+    candidates = [Candidate(row.number, row.disk, available=True) for row in rows]
+    lists = make_pool(candidates, profile, random.SystemRandom())
+    return [
+        PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
+        for number, members in enumerate(lists, start=1)
+    ]
+
+
+def _recovery_code(given: FirstStart) -> RecoveryCode:
+    if given.recovery_code is None:
+        return RecoveryCode.generate()
+    try:
+        return RecoveryCode.parse(given.recovery_code.get_secret_value())
+    except BadRecoveryCode as error:
+        raise ConfigError(f"CYXCLOUD_RECOVERY_CODE: {error}; correct or unset it") from None
+
+
+# What an earlier start left
+
+
+def _is_store(database: Database) -> bool:
+    return database.revision() is not None and cluster.read(database.reader()) is not None
+
+
+def _clear_unfinished(home: Home, database: Database) -> None:
+    if not _mark(home).exists():
+        return
+    if not _is_store(database):
+        database.close()
+        for folder in (home.meta, home.keys, home.keys.with_name("keys.new"), *(d / "nodes" for d in home.data_dirs)):
+            shutil.rmtree(folder, ignore_errors=True)
+    remove_file(_mark(home))
+
+
+def _refuse_orphans(home: Home) -> None:
+    """Nodes or keys without their database: to make a new store here would orphan the data for good."""
+    found = [folder / "nodes" for folder in home.data_dirs if any((folder / "nodes").glob("*"))]
+    found += [home.keys] if home.keys.exists() else []
+    if found:
+        raise CommandError(
+            f"{home.meta} holds no store but {', '.join(map(str, found))} belong to one: put its {home.meta} back "
+            "(from the mirror or a backup), name its home as the first --data, or give an empty folder for a new store"
+        )
+
+
+# Every start
+
+
+def _opened(home: Home, database: Database, settings: Settings) -> Opened:
+    found = nodes.read_all(database.reader())
+    lists = placements.read_all(database.reader())
+    newest = max(lists, key=lambda each: each.id)
+    profile = Profile(newest.k, newest.m)
+    _refuse_changes(settings, profile, len(found))
+    waiting = _not_shown(home)
+    return Opened(
+        node_folders=tuple(_folder(home, row) for row in found),
+        profile=profile,
+        survives=survival(found, lists),
+        secrets=Secrets(**json.loads(waiting.read_text())) if waiting.exists() else None,
+        notes=tuple(_notes(home)),
+    )
+
+
+def _refuse_changes(settings: Settings, profile: Profile, count: int) -> None:
+    """What is fixed at the first start is not silently ignored later."""
+    if settings.profile is not None and layout.parse_profile(settings.profile) != profile:
+        raise ConfigError(f"profile: this store was made with {profile.k}+{profile.m}; leave the setting out")
+    if settings.nodes is not None and settings.nodes != count:
+        raise ConfigError(f"nodes: this store has {count} nodes; leave the setting out")
+
+
+def _folder(home: Home, row: NodeRow) -> Path:
+    """Where the node stands, else where it was made: a node whose folder is gone stays down."""
+    candidates = [data_dir / "nodes" / row.name for data_dir in home.data_dirs]
+    made = Path(row.endpoint.removeprefix("file://"))
+    return next((folder for folder in [*candidates, made] if folder.is_dir()), made)
+
+
+def _notes(home: Home) -> list[str]:
+    devices = {folder.stat().st_dev for folder in home.data_dirs}
+    if len(devices) < len(home.data_dirs):
+        return ["some data folders share a filesystem; each is counted as a disk all the same"]
+    return []
+
+
+def _ensure_root_key(home: Home, database: Database, keyring: Keyring, given: FirstStart, now_ms: int) -> None:
+    """A root key given by the environment is the root's key, at every start."""
+    key = _root_key(given)
+    if key is None:
+        return
+    change(database, lambda conn: access.ensure_key(conn, keyring, access.root_user(conn), key, now_ms))
+    _write_credentials(home, key)
+
+
+def _root_key(given: FirstStart) -> NewKey | None:
+    if given.root_access_key is None or given.root_secret_key is None:
+        return None
+    return NewKey(given.root_access_key, given.root_secret_key.get_secret_value(), "given by the environment")
+
+
+def _write_credentials(home: Home, key: NewKey) -> None:
+    """In the AWS tools' own format: AWS_SHARED_CREDENTIALS_FILE may point at it."""
+    text = f"[default]\naws_access_key_id = {key.access_key}\naws_secret_access_key = {key.secret_key}\n"
+    write_file(home.root_credentials, text.encode(), mode=0o600)
+
+
+def _mark(home: Home) -> Path:
+    return home.path / "creating"
+
+
+def _not_shown(home: Home) -> Path:
+    return home.keys / "not-shown"

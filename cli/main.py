@@ -1,0 +1,39 @@
+"""The `cyxcloud` command."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from cli import cid, keys, status, up, users
+
+app = typer.Typer(
+    name="cyxcloud",
+    help="S3-compatible object store: one command on one box, a fleet of storage nodes with the same data.",
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong option or setting, 3 another instance serves the folder.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+app.command()(up.up)
+app.command()(status.status)
+app.command("cid")(cid.cid)
+app.add_typer(users.app, name="user")
+app.add_typer(keys.app, name="key")
+
+
+@app.command()
+def version(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False) -> None:
+    """Print the version.
+
+    Example: cyxcloud version --json
+    """
+    number = installed_version("cyxcloud")
+    typer.echo(f'{{"version": "{number}"}}' if as_json else number)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,89 @@
+"""`cyxcloud status`: who runs, which nodes are up, what is survived."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from cli import control
+from cli.home import Home, is_running
+from cli.options import DataOption, JsonOption, explained, home_of, show, table
+from cli.sockets import reachable
+from cli.store import Store, open_existing
+from cli.survival import survival
+from cyxcloud.meta import nodes, placements, repairs
+from cyxcloud.meta.rows import NodeRow
+
+VERSION = 1
+
+
+def status(data: DataOption = None, *, as_json: JsonOption = False) -> None:
+    """Show processes, nodes and what the store survives.
+
+    Examples:
+
+      cyxcloud status
+
+      cyxcloud status --json --data ./data
+    """
+    home = home_of(data)
+    with explained(), open_existing(home) as store:
+        value = gather(home, store)
+    show(value, as_json=as_json, text=lambda console: _print(console, value))
+
+
+def gather(home: Home, store: Store) -> dict[str, Any]:
+    running = is_running(home)
+    roles: list[dict[str, Any]] = json.loads(home.roles.read_text()) if running and home.roles.exists() else []
+    with store.reader.snapshot():
+        found = nodes.read_all(store.reader)
+        survived = survival(found, placements.read_all(store.reader))
+        queued = repairs.count(store.reader)
+    return {
+        "version": VERSION,
+        "ready": _answers(roles),
+        "roles": roles,
+        "nodes": [_described(node, running=running) for node in found],
+        "survives": asdict(survived),
+        "repair": {"queued": queued},
+    }
+
+
+def _answers(roles: list[dict[str, Any]]) -> bool:
+    """Whether the S3 port says that it is ready, now."""
+    endpoints = {str(role["endpoint"]) for role in roles if role["role"] == "gateway"}
+    if not endpoints:
+        return False
+    url = urlsplit(endpoints.pop())
+    host, port = reachable(url.netloc)
+    return control.is_healthy(host, port, tls=url.scheme == "https")
+
+
+def _described(node: NodeRow, *, running: bool) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "node_id": node.node_id.hex(),
+        "state": node.state if running else "stopped",
+        "reason": node.reason,
+        "disk": node.disk,
+        "total_bytes": node.total_bytes,
+        "used_bytes": node.used_bytes,
+        "free_bytes": node.free_bytes,
+        "shard_count": node.shard_count,
+    }
+
+
+def _print(console: Console, value: dict[str, Any]) -> None:
+    console.print("ready" if value["ready"] else "not ready" if value["roles"] else "stopped")
+    if value["roles"]:
+        console.print()
+        table(console, ("role", "pid", "endpoint"), value["roles"])
+    console.print()
+    table(console, ("name", "state", "disk", "used_bytes", "free_bytes", "shard_count", "reason"), value["nodes"])
+    survives = value["survives"]
+    console.print(f"\nsurvives the loss of {survives['nodes']} nodes, {survives['disks']} disks")
+    console.print(f"{value['repair']['queued']} shards wait for repair")

@@ -1,0 +1,66 @@
+"""A store's database and keyring in a command's hands, whether the store runs or not.
+
+Commands write as every process does, through meta/writer.py, whose turns are taken by a lock: so a change on a running
+store is one more transaction in the queue, and gateways see it by its epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cli.access import AccessError
+from cli.home import Home
+from cli.options import CommandError
+from cyxcloud.core.keyring import Keyring, KeyringDamaged, KeyringMissing
+from cyxcloud.meta import cluster
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.database import Database
+from cyxcloud.meta.errors import MetaError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    home: Home
+    database: Database
+    keyring: Keyring
+
+    @property
+    def reader(self) -> Connection:
+        return self.database.reader()
+
+    def change(self, request: Callable[[Connection], T]) -> T:
+        return change(self.database, request)
+
+
+def database_of(home: Home) -> Database:
+    return Database(home.meta / "meta.db")
+
+
+@contextmanager
+def open_existing(home: Home) -> Iterator[Store]:
+    """The store at this home, for reading and changing."""
+    database = database_of(home)
+    try:
+        if database.revision() is None or cluster.read(database.reader()) is None:
+            raise CommandError(f"there is no store in {home.path}; `cyxcloud up --data {home.path}` makes one")
+        database.check_revision()
+        yield Store(home, database, Keyring.open(home.keys))
+    except (AccessError, MetaError, KeyringMissing, KeyringDamaged) as error:
+        raise CommandError(str(error)) from error
+    finally:
+        database.close()
+
+
+def change(database: Database, request: Callable[[Connection], T]) -> T:
+    """One transaction."""
+    writer = database.writer()
+    writer.start()
+    try:
+        return writer.call(request)
+    finally:
+        writer.close()

@@ -1,0 +1,46 @@
+"""What losing more would mean."""
+
+from __future__ import annotations
+
+from cli.survival import Survival, survival
+from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
+from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
+
+
+def node(number: int, disk: str, state: str = "up") -> NodeRow:
+    return NodeRow(
+        NodeNumber(number), NodeId(bytes(32)), str(number), "", "local", disk, "", "", state, "", 0, 0, 0, 0, 0, 0
+    )
+
+
+def placement(m: int, *numbers: int, state: PlacementState = PlacementState.OPEN) -> PlacementRow:
+    members = tuple(NodeNumber(number) for number in numbers)
+    return PlacementRow(PlacementId(1), len(numbers) - m, m, members, state, None)
+
+
+def test_all_up_survives_parity() -> None:
+    nodes = [node(number, "a") for number in range(6)]
+    assert survival(nodes, [placement(2, 0, 1, 2, 3, 4)]) == Survival(2, 0)
+
+
+def test_spread_over_disks_survives_a_disk() -> None:
+    nodes = [node(number, "abc"[number % 3]) for number in range(6)]
+    assert survival(nodes, [placement(2, *range(6))]) == Survival(2, 1)
+
+
+def test_node_that_is_down_counts_as_lost() -> None:
+    nodes = [node(number, "abc"[number % 3], "down" if number == 0 else "up") for number in range(6)]
+    assert survival(nodes, [placement(2, *range(6))]) == Survival(1, 0)
+    assert survival(nodes, [placement(2, 1, 2, 3, 4)]) == Survival(2, 1)
+
+
+def test_worst_placement_decides_and_replaced_ones_do_not_count() -> None:
+    nodes = [node(number, str(number), "down" if number < 3 else "up") for number in range(8)]
+    lists = [placement(2, 3, 4, 5, 6), placement(2, 0, 1, 2, 3, 4), placement(1, 0, 1, 2, 3)]
+    assert survival(nodes, lists[:1]) == Survival(2, 2)
+    assert survival(nodes, lists[:2]) == Survival(0, 0)
+    assert survival(nodes, [lists[0], placement(2, 0, 1, 2, 3, 4, state=PlacementState.REPLACED)]) == Survival(2, 2)
+
+
+def test_store_without_placements_survives_nothing() -> None:
+    assert survival([], []) == Survival(0, 0)
