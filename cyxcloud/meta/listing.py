@@ -51,7 +51,11 @@ _COLUMNS = (_H.key, _H.size, _H.etag, _H.mtime_ms, _H.account, _H.storage_class,
 _start = bindparam("start", type_=LargeBinary)
 _end = bindparam("end", type_=LargeBinary)
 _in_range = and_(_H.bucket == bindparam("of_bucket"), _H.live == 1, _H.key >= _start, _H.key < _end)
-_range = prepare(select(*_COLUMNS).where(_in_range).order_by(_H.key).limit(bindparam("at_most")))
+# SQLite would rather walk the primary key, and every delete marker on the way.
+_BY_LIVE = "INDEXED BY head_live"
+_range = prepare(
+    select(*_COLUMNS).with_hint(head, _BY_LIVE, "sqlite").where(_in_range).order_by(_H.key).limit(bindparam("at_most"))
+)
 
 
 def _cut(key: ColumnElement[bytes]) -> ColumnElement[int]:
@@ -80,6 +84,7 @@ def _first_from(start: ColumnElement[bytes]) -> ColumnElement[bytes]:
     each = head.alias("each")
     return (
         select(each.c.key)
+        .with_hint(each, _BY_LIVE, "sqlite")
         .where(each.c.bucket == bindparam("of_bucket"), each.c.live == 1, each.c.key >= start, each.c.key < _end)
         .order_by(each.c.key)
         .limit(1)

@@ -12,13 +12,26 @@ from typing import Any
 from sqlalchemy import Dialect
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.sql.base import Executable
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 
+
+class _SqliteCompiler(SQLiteCompiler):
+    """Writes `INDEXED BY` where a statement's hint names an index; SQLAlchemy has no word for it."""
+
+    def get_from_hint_text(self, _table: Any, text: str | None) -> str | None:
+        return text
+
+
+class _SqliteDialect(pysqlite.dialect):
+    statement_compiler = _SqliteCompiler
+
+
 _DIALECTS: dict[str, Dialect] = {
-    SQLITE: pysqlite.dialect(paramstyle="named"),
+    SQLITE: _SqliteDialect(paramstyle="named"),
     POSTGRESQL: psycopg.dialect(),  # type: ignore[no-untyped-call]
 }
 
@@ -36,7 +49,7 @@ class Statement:
 
     def compile(self, dialect: str) -> tuple[str, dict[str, Any]]:
         compiled = self.core.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
-        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        constants = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
         self.texts[dialect] = made = (str(compiled), constants)
         return made
 

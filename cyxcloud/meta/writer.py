@@ -344,7 +344,7 @@ def _is_open(conn: Connection, session: SessionNumber | None, known: dict[Sessio
 
 
 def _translated(error: BaseException) -> BaseException:
-    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _FULL_CODES:
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) in _FULL_CODES:
         full = StorageFull("the metadata disk is full")
         full.__cause__ = error
         return full
