@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping
 from enum import Enum, auto
 from typing import Protocol
 
+from cyxcloud.core.checksums import Buffer
 from s3gw.body_errors import BodyError, BodyFault
-from s3gw.checksums import Buffer
 from s3gw.sigv4 import ChunkChain
 
 # A size line is at most 16 digits and a signature of 64; a trailer line a name and 44 letters of base64.

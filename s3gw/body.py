@@ -12,19 +12,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cyxcloud.core.checksums import Algorithm, Buffer, Hasher, decode_digest, encode_digest, new_hasher
 from s3gw.aws_chunked import AwsChunkedDecoder, BodyDecoder, PlainDecoder
 from s3gw.body_errors import BodyError, BodyFault
-from s3gw.checksums import (
-    Buffer,
-    Checksum,
-    ExpectedChecksum,
-    Hasher,
-    decode_digest,
-    encode_digest,
-    new_hasher,
-    parse_checksum,
-    parse_digest,
-)
+from s3gw.checksums import ExpectedChecksum, header_name, parse_checksum, parse_digest
 from s3gw.sigv4 import Anonymous, PayloadKind, Verified, header
 
 Headers = Mapping[str, str | list[str]]
@@ -53,10 +44,10 @@ class BodyPlan:
         if isinstance(self.auth, Verified) and self.auth.payload.kind.signed_chunks:
             chain = self.auth.chunk_chain()
         expected = self.checksum
-        trailers = (expected.checksum.header,) if expected is not None and expected.digest is None else ()
+        trailers = (header_name(expected.algorithm),) if expected is not None and expected.digest is None else ()
         return AwsChunkedDecoder(self.size, chain, trailers)
 
-    def verifier(self, default: Checksum | None = None) -> BodyVerifier:
+    def verifier(self, default: Algorithm | None = None) -> BodyVerifier:
         """`default` is computed when the client names no checksum of its own."""
         return BodyVerifier(self.auth.payload.sha256, self.md5, self.checksum, default)
 
@@ -65,7 +56,7 @@ class BodyPlan:
 class BodyDigests:
     size: int
     md5: bytes
-    checksum: Checksum | None
+    checksum: Algorithm | None
     digest: bytes | None
 
 
@@ -124,12 +115,12 @@ class BodyVerifier:
         sha256: bytes | None = None,
         md5: bytes | None = None,
         expected: ExpectedChecksum | None = None,
-        default: Checksum | None = None,
+        default: Algorithm | None = None,
     ) -> None:
         self._expected_sha256 = sha256
         self._expected_md5 = md5
         self._expected = expected
-        self._checksum = expected.checksum if expected else default
+        self._algorithm = expected.algorithm if expected else default
         self._size = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256() if sha256 is not None else None
@@ -141,11 +132,11 @@ class BodyVerifier:
             self._hashers.append(self._hasher)
 
     def _choose_hasher(self) -> Hasher | None:
-        if self._checksum is None:
+        if self._algorithm is None:
             return None
-        if self._checksum is Checksum.SHA256 and self._sha256 is not None:
+        if self._algorithm is Algorithm.SHA256 and self._sha256 is not None:
             return self._sha256
-        return new_hasher(self._checksum)
+        return new_hasher(self._algorithm)
 
     def update(self, data: Buffer) -> None:
         view = memoryview(data)
@@ -161,7 +152,7 @@ class BodyVerifier:
         self._check_md5(md5)
         if self._expected and digest is not None:
             _check_checksum(self._expected, digest, trailers)
-        return BodyDigests(self._size, md5, self._checksum, digest)
+        return BodyDigests(self._size, md5, self._algorithm, digest)
 
     def _check_sha256(self) -> None:
         if self._sha256 is None or self._expected_sha256 is None:
@@ -186,13 +177,13 @@ class BodyVerifier:
 
 
 def _check_checksum(expected: ExpectedChecksum, computed: bytes, trailers: Mapping[str, str]) -> None:
-    checksum = expected.checksum
+    algorithm = expected.algorithm
     promised = expected.digest
     if promised is None:
-        promised = parse_digest(checksum, trailers.get(checksum.header, ""))
+        promised = parse_digest(algorithm, trailers.get(header_name(algorithm), ""))
     if promised != computed:
         raise BodyError(
-            BodyFault.BAD_DIGEST, f"The {checksum.value} you specified did not match the calculated checksum."
+            BodyFault.BAD_DIGEST, f"The {algorithm.value} you specified did not match the calculated checksum."
         )
 
 

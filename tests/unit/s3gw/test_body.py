@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from cyxcloud.core.checksums import Algorithm, compute, encode_digest
 from s3gw.body import BodyDigests, BodyVerifier, plan_body, stored_content_encoding
 from s3gw.body_errors import BodyError, BodyFault
-from s3gw.checksums import Checksum, ExpectedChecksum, compute, encode_digest
+from s3gw.checksums import ExpectedChecksum, header_name
 from s3gw.sigv4 import Anonymous, Claim, RequestView, SignatureError, SignatureFault, Verified, Verifier
 from s3gw.sigv4.signing import sign, string_to_sign
 from tests.unit.s3gw.sigv4.signer import (
@@ -28,14 +29,14 @@ Headers = Mapping[str, str | list[str]]
 BODY = b"Welcome to Amazon S3."
 MD5 = encode_digest(hashlib.md5(BODY).digest())
 OTHER_MD5 = encode_digest(hashlib.md5(b"other").digest())
-CRC = encode_digest(compute(Checksum.CRC32, BODY))
+CRC = encode_digest(compute(Algorithm.CRC32, BODY))
 STREAMING = {
     "Content-Encoding": "aws-chunked",
     "x-amz-decoded-content-length": str(len(BODY)),
 }
 
 
-def read(view: RequestView, wire: bytes, *, default: Checksum | None = None) -> BodyDigests:
+def read(view: RequestView, wire: bytes, *, default: Algorithm | None = None) -> BodyDigests:
     plan = plan_body(view.headers, verify(view))
     decoder, verifier = plan.decoder(), plan.verifier(default)
     for start in range(0, len(wire), 7):
@@ -61,21 +62,23 @@ def streaming(kind: str, headers: Mapping[str, str] | None = None) -> RequestVie
 
 def test_body_hashed() -> None:
     digests = read(plain({"Content-MD5": MD5, "x-amz-checksum-crc32": CRC}), BODY)
-    assert digests == BodyDigests(len(BODY), hashlib.md5(BODY).digest(), Checksum.CRC32, compute(Checksum.CRC32, BODY))
+    assert digests == BodyDigests(
+        len(BODY), hashlib.md5(BODY).digest(), Algorithm.CRC32, compute(Algorithm.CRC32, BODY)
+    )
 
 
-@pytest.mark.parametrize("checksum", Checksum)
-def test_body_every_checksum(checksum: Checksum) -> None:
-    expected = compute(checksum, BODY)
-    assert read(plain({checksum.header: encode_digest(expected)}), BODY).digest == expected
-    wrong = plain({checksum.header: encode_digest(bytes(len(expected)))})
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_body_every_checksum(algorithm: Algorithm) -> None:
+    expected = compute(algorithm, BODY)
+    assert read(plain({header_name(algorithm): encode_digest(expected)}), BODY).digest == expected
+    wrong = plain({header_name(algorithm): encode_digest(bytes(len(expected)))})
     error = refusal(wrong, BODY)
     assert error.fault is BodyFault.BAD_DIGEST
-    assert error.message == f"The {checksum.value} you specified did not match the calculated checksum."
+    assert error.message == f"The {algorithm.value} you specified did not match the calculated checksum."
 
 
-@pytest.mark.parametrize("default", [None, *Checksum])
-def test_body_default_checksum(default: Checksum | None) -> None:
+@pytest.mark.parametrize("default", [None, *Algorithm])
+def test_body_default_checksum(default: Algorithm | None) -> None:
     digests = read(plain(), BODY, default=default)
     assert digests.checksum is default
     assert digests.digest == (compute(default, BODY) if default else None)
@@ -154,7 +157,7 @@ def resigned(view: RequestView, payload: str) -> RequestView:
 
 def test_body_signed_trailer() -> None:
     view = streaming("AWS4-HMAC-SHA256-PAYLOAD-TRAILER", {"x-amz-trailer": "x-amz-checksum-crc32"})
-    assert read(view, signed_chunks(seed(view), [BODY], {"x-amz-checksum-crc32": CRC})).checksum is Checksum.CRC32
+    assert read(view, signed_chunks(seed(view), [BODY], {"x-amz-checksum-crc32": CRC})).checksum is Algorithm.CRC32
     wrong = signed_chunks(seed(view), [BODY], {"x-amz-checksum-crc32": "AAAAAA=="})
     assert refusal(view, wrong).fault is BodyFault.BAD_DIGEST
 
@@ -164,7 +167,7 @@ def unsigned_trailer() -> RequestView:
 
 
 def test_body_unsigned_trailer() -> None:
-    assert read(unsigned_trailer(), unsigned_chunks([BODY], {"x-amz-checksum-crc32": CRC})).checksum is Checksum.CRC32
+    assert read(unsigned_trailer(), unsigned_chunks([BODY], {"x-amz-checksum-crc32": CRC})).checksum is Algorithm.CRC32
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_plan_trailer_on_chunks_without_one() -> None:
 
 def test_verifier_hashes_sha256_once() -> None:
     digest = hashlib.sha256(BODY).digest()
-    verifier = BodyVerifier(sha256=digest, expected=ExpectedChecksum(Checksum.SHA256, digest))
+    verifier = BodyVerifier(sha256=digest, expected=ExpectedChecksum(Algorithm.SHA256, digest))
     assert len(verifier._hashers) == 2
     verifier.update(bytearray(BODY))
     assert verifier.finish({}).digest == digest
