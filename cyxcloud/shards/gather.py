@@ -21,10 +21,6 @@ from cyxcloud.shards.verify import ChunkVerifier, Column
 from cyxcloud.wire.shardhost import GetAnswer, GetBatch
 from cyxcloud.wire.status import HostRefused, HostUnavailable, Status
 
-# From then on late shards are asked for once more, each alone, so that one stuck disk of a host stops no other.
-LATE_SECONDS = 1.0
-RETRY_PAUSE_SECONDS = 0.1
-
 
 class Fault(Enum):
     """What is wrong with a shard that was asked for."""
@@ -78,7 +74,7 @@ class Gathering:
         now = self._plane.clock.monotonic
         started = now()
         deadline = started + self._plane.limits.read_seconds
-        waits = [started + hedge_seconds, started + max(LATE_SECONDS, 2 * hedge_seconds), deadline]
+        waits = [started + hedge_seconds, started + max(self._plane.limits.late_seconds, 2 * hedge_seconds), deadline]
         self._ask_data()
         try:
             while lost := self._lost():
@@ -177,6 +173,10 @@ class Gathering:
             for index in group.indexes:
                 self._failed(index, Fault.UNREACHABLE)
             return
+        if len(group.indexes) > 1 and not self._fits(window, answer):
+            for index in group.indexes:  # one shard of a wrong size must not spoil the others
+                self._ask(window, (index,))
+            return
         if len(answer.payload) <= INLINE_BYTES:
             good = self._checked(group.indexes, window, answer)
         else:
@@ -193,21 +193,29 @@ class Gathering:
 
     def _checked(self, indexes: tuple[int, ...], window: Window, answer: GetAnswer) -> dict[int, Column]:
         """Of the shards that came, those that are what the chunk root commits to."""
-        plan, verifier = self._plan, self._verifier
-        size = plan.bytes_of(window)
-        if answer.shard_size != plan.shard_size or answer.part_bytes != size:
+        if not self._fits(window, answer):
             return {}
+        plan, verifier = self._plan, self._verifier
+        size = answer.part_bytes
         came = [index for index, status in zip(indexes, answer.statuses, strict=True) if status is Status.OK]
         good: dict[int, Column] = {}
         for at, index in enumerate(came):
             data = answer.payload[at * size : (at + 1) * size]
-            if (
-                len(data) == size
-                and verifier.accept(index, plan.shard_size, answer.hashes[at], answer.proofs[at])
-                and verifier.matches(index, window.first, data)
-            ):
+            accepted = verifier.accept(index, plan.shard_size, answer.hashes[at], answer.proofs[at])
+            if accepted and verifier.matches(index, window.first, data):
                 good[index] = Column(window.first, data)
         return good
+
+    def _fits(self, window: Window, answer: GetAnswer) -> bool:
+        """Whether the shards that came, if any, have the size that this chunk's have."""
+        if not answer.hashes:
+            return True
+        part = self._plan.bytes_of(window)
+        return (answer.shard_size, answer.part_bytes, len(answer.payload)) == (
+            self._plan.shard_size,
+            part,
+            part * len(answer.hashes),
+        )
 
     def _failed(self, index: int, fault: Fault) -> None:
         (self._unreachable if fault is Fault.UNREACHABLE else self._bad).add(index)
@@ -228,7 +236,7 @@ class Gathering:
         waited = self._plane.clock.monotonic() - started
         if not self._unreachable or waited >= self._plane.limits.retry_seconds:
             raise self._unavailable("not enough good shards")
-        await asyncio.sleep(RETRY_PAUSE_SECONDS)
+        await asyncio.sleep(self._plane.limits.retry_pause_seconds)
         self._unreachable.clear()
 
     def _expire(self, waits: list[float]) -> None:

@@ -6,9 +6,7 @@ from collections import deque
 
 _SAMPLES = 128
 _RECOMPUTE_EVERY = 16
-# Before there are samples, and as bounds after: below the first a hedge costs more than it saves, above the second a
-# client notices.
-FIRST_HEDGE_SECONDS = 0.25
+# Below the first a hedge costs more than it saves, above the second a client notices.
 MIN_HEDGE_SECONDS = 0.02
 MAX_HEDGE_SECONDS = 2.0
 
@@ -16,8 +14,8 @@ MAX_HEDGE_SECONDS = 2.0
 class Latency:
     """The 95th percentile of the last reads, kept within bounds."""
 
-    def __init__(self) -> None:
-        self.hedge_seconds = FIRST_HEDGE_SECONDS
+    def __init__(self, first_hedge_seconds: float) -> None:
+        self.hedge_seconds = first_hedge_seconds  # until there are samples
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
         self._fresh = 0
 

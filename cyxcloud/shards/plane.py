@@ -21,7 +21,12 @@ class Limits:
     chunks_in_flight: int = 3  # per blob: one being received, one being encoded, one being written
     prefetch_chunks: int = 2  # per blob read: one decoded ahead hides the hosts' latency, two its jitter
     read_seconds: float = 8.0  # for one chunk, all hedging included: a client hears within ten seconds
+    first_hedge_seconds: float = 0.25  # before other shards are asked for, until latencies have been seen
+    late_seconds: float = (
+        1.0  # then what is late is asked for again, each alone: one stuck disk of a host stops no other
+    )
     retry_seconds: float = 3.0  # in which a read asks a host again that is just restarting
+    retry_pause_seconds: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

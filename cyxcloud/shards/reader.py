@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from cyxcloud.core.ids import NodeId, ShardId
 from cyxcloud.core.merkle import BLOCK_BYTES
@@ -30,7 +30,7 @@ class ChunkReader:
         self._plane = plane
         self._on_bad = on_bad
         self._verifiers = VerifierCache()
-        self._small, self._big = Latency(), Latency()
+        self._small, self._big = (Latency(plane.limits.first_hedge_seconds) for _ in range(2))
 
     async def read(self, ref: ChunkRef, cipher: BlobCipher, start: int, end: int) -> memoryview:
         """Plaintext [start, end) of one chunk; ChunkUnavailable where fewer than k good shards can be had."""
@@ -51,7 +51,7 @@ class ChunkReader:
 
     async def read_blob(
         self, chunks: Iterable[ChunkRef], cipher: BlobCipher, start: int, end: int
-    ) -> AsyncIterator[memoryview]:
+    ) -> AsyncGenerator[memoryview, None]:
         """Plaintext [start, end) of a blob, chunk by chunk, the next ones fetched ahead as far as the budget has room.
 
         `chunks` gives those that the range touches, in order; no more are taken from it than are fetched ahead. Close

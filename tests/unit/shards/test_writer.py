@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from cyxcloud.core.ids import BlobId, ShardId
+from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher
+from cyxcloud.shards.sink import BlobSink
+from cyxcloud.shards.writer import QuorumLost, ShardConflict, store_chunk
+from cyxcloud.wire.memory import MemoryHost
+from cyxcloud.wire.status import HostRefused, Status
+from tests.unit.shards.rig import DEK, MIB, Rig, limits, rig, some_bytes
+
+Fault = Callable[[Rig], Awaitable[Any]]
+
+
+def stored_on(plane: Rig, shard: ShardId) -> list[MemoryHost]:
+    return [host for host in plane.memory for shards in host.shards.values() if shard in shards]
+
+
+async def test_small_chunk_is_on_fourteen_nodes() -> None:
+    with rig() as plane:
+        ref, _ = await plane.store(b"x" * 5000)
+        for index, node in enumerate(ref.nodes):
+            shard = plane.memory[0].shards[node][ref.shard(index)]
+            assert len(shard.payload) == 502
+
+
+@pytest.mark.parametrize("hosts", [1, 7, 14])
+async def test_blob_of_many_chunks_comes_back(hosts: int) -> None:
+    with rig(hosts, 14 // hosts) as plane:
+        data = some_bytes(2 * CHUNK_BYTES + 12_345)
+        sink = BlobSink(plane.plane, BlobId(9), DEK)
+        for index in range(3):
+            piece = data[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+            buffer = await sink.buffer(CHUNK_BYTES)
+            buffer[: len(piece)] = piece
+            await sink.put_chunk(index, buffer, len(piece))
+        chunks = await sink.finish()
+        assert [(chunk.index, chunk.size, chunk.missing) for chunk in chunks] == [
+            (0, CHUNK_BYTES, ()),
+            (1, CHUNK_BYTES, ()),
+            (2, 12_345, ()),
+        ]
+        assert (plane.plane.receiving.used, plane.plane.sending.used) == (0, 0)
+        reader = plane.reader()
+        for chunk in chunks:
+            start = chunk.index * CHUNK_BYTES
+            got = await reader.read(plane.ref(sink.cipher, chunk), sink.cipher, 0, chunk.size)
+            assert got == data[start : start + chunk.size]
+
+
+async def test_two_nodes_failing_are_missing_shards_and_avoided() -> None:
+    with rig(nodes_each=14) as plane:
+        nodes = plane.placements[0].nodes
+        host = plane.memory[0]
+        host.state = {nodes[3]: Status.IO_ERROR, nodes[12]: Status.FULL}
+        cipher = plane.cipher()
+        chunk = await store_chunk(plane.plane, cipher, 0, b"data")
+        assert chunk.missing == (3, 12)
+        assert plane.plane.hosts.writable == set(nodes) - {nodes[3], nodes[12]}
+        host.state.clear()
+        # Not asked at all while they are avoided.
+        assert (await store_chunk(plane.plane, plane.cipher(), 0, b"data")).missing == (3, 12)
+
+
+async def test_a_node_without_host_is_a_missing_shard() -> None:
+    with rig(hosts=14, nodes_each=1) as plane:
+        plane.with_hosts(list(plane.memory[1:]))
+        assert (await store_chunk(plane.plane, plane.cipher(), 0, b"data")).missing == (0,)
+
+
+async def test_below_the_quorum_another_placement_is_tried_with_the_same_shards() -> None:
+    with rig(hosts=28, nodes_each=1) as plane:
+        plane.plane.pool.replace([plane.placements[0], plane.placements[14]])
+        first, second = plane.placements[0], plane.placements[14]
+        assert not first.node_set & second.node_set
+        plane.plane.pool.began(second)  # so that the first is picked first
+        for node in first.nodes[:3]:
+            plane.host_of(node).available = False
+        cipher = plane.cipher()
+        chunk = await store_chunk(plane.plane, cipher, 0, b"data")
+        assert (chunk.placement, chunk.missing) == (second.id, ())
+        one = plane.host_of(first.nodes[5]).shards[first.nodes[5]][ShardId(cipher.blob, 0, 5)]
+        two = plane.host_of(second.nodes[5]).shards[second.nodes[5]][ShardId(cipher.blob, 0, 5)]
+        assert one == two
+
+
+async def test_below_the_quorum_everywhere_is_quorum_lost() -> None:
+    with rig(nodes_each=14) as plane:
+        plane.memory[0].state = dict.fromkeys(plane.placements[0].nodes[:3], Status.DOWN)
+        with pytest.raises(QuorumLost):
+            await store_chunk(plane.plane, plane.cipher(), 0, b"data")
+        plane.memory[0].state.clear()
+        with pytest.raises(QuorumLost, match="open placements"):  # avoided still
+            await store_chunk(plane.plane, plane.cipher(), 0, b"data")
+
+
+async def test_unreachable_hosts_are_quorum_lost() -> None:
+    with rig(hosts=2, nodes_each=8) as plane:
+        plane.memory[0].available = plane.memory[1].available = False
+        with pytest.raises(QuorumLost):
+            await store_chunk(plane.plane, plane.cipher(), 0, b"data")
+
+
+async def test_a_host_that_refuses_gives_its_status_to_all_its_shards() -> None:
+    class Refusing(MemoryHost):
+        async def put(self, batch: Any, *, seconds: float = 0) -> dict[int, Status]:
+            raise HostRefused(Status.DENIED, "not adopted")
+
+    with rig(nodes_each=14) as plane:
+        plane.with_hosts([Refusing(plane.memory[0].identities.values())])
+        plane.plane.pool.replace(plane.placements)
+        with pytest.raises(QuorumLost, match="open placements"):
+            await store_chunk(plane.plane, plane.cipher(), 0, b"data")
+
+
+async def test_stragglers_are_waited_for_only_so_long() -> None:
+    with rig(hosts=14, nodes_each=1) as plane:
+        plane.memory[4].delay_seconds = plane.memory[8].delay_seconds = 30
+        chunk = await asyncio.wait_for(store_chunk(plane.plane, plane.cipher(), 0, b"data"), 2)
+        assert chunk.missing == (4, 8)
+        assert len(plane.plane.hosts.writable) == 12
+
+
+async def test_a_straggler_in_time_is_not_missing() -> None:
+    with rig(hosts=14, nodes_each=1, limits=limits(straggler_seconds=5.0)) as plane:
+        plane.memory[4].delay_seconds = 0.02
+        assert (await store_chunk(plane.plane, plane.cipher(), 0, b"data")).missing == ()
+
+
+async def test_a_blob_id_used_before_is_a_conflict() -> None:
+    with rig(nodes_each=14) as plane:
+        cipher = BlobCipher(BlobId(77), DEK)
+        first = await store_chunk(plane.plane, cipher, 0, b"one")
+        assert await store_chunk(plane.plane, cipher, 0, b"one") == first
+        with pytest.raises(ShardConflict):
+            await store_chunk(plane.plane, cipher, 0, b"two")
+
+
+async def test_sink_holds_no_more_than_its_budgets() -> None:
+    with rig() as plane:
+        plane.plane.receiving.limit = 2 * MIB
+        sink = BlobSink(plane.plane, BlobId(5), DEK)
+        one, two = await sink.buffer(MIB), await sink.buffer(MIB)
+        third = asyncio.create_task(sink.buffer(MIB))
+        await asyncio.sleep(0)
+        assert not third.done()
+        await sink.put_chunk(0, one, MIB)
+        buffer = await asyncio.wait_for(third, 2)
+        await sink.put_chunk(1, two, MIB)
+        await sink.put_chunk(2, buffer, 10)
+        assert [chunk.size for chunk in await sink.finish()] == [MIB, MIB, 10]
+        assert plane.plane.receiving.used == 0
+
+
+async def test_sink_takes_no_more_chunks_than_may_be_in_flight() -> None:
+    with rig(limits=limits(chunks_in_flight=2, put_seconds=5.0)) as plane:
+        plane.memory[0].delay_seconds = 0.05
+        sink = BlobSink(plane.plane, BlobId(5), DEK)
+        for index in range(2):
+            await sink.put_chunk(index, await sink.buffer(10), 10)
+        third = asyncio.create_task(sink.put_chunk(2, await sink.buffer(10), 10))
+        await asyncio.sleep(0.01)
+        assert not third.done()
+        await third
+        assert len(await sink.finish()) == 3
+
+
+async def test_a_failed_chunk_ends_the_blob() -> None:
+    with rig() as plane:
+        plane.memory[0].available = False
+        sink = BlobSink(plane.plane, BlobId(5), DEK)
+        await sink.put_chunk(0, await sink.buffer(10), 10)
+        await asyncio.sleep(0.01)
+        spare = await sink.buffer(10)
+        with pytest.raises(QuorumLost):
+            await sink.put_chunk(1, spare, 10)
+        with pytest.raises(QuorumLost):
+            await sink.finish()
+        assert (plane.plane.receiving.used, plane.plane.sending.used) == (0, 0)
+
+
+async def test_abort_stops_and_gives_everything_back() -> None:
+    with rig() as plane:
+        plane.memory[0].delay_seconds = 30
+        sink = BlobSink(plane.plane, BlobId(5), DEK)
+        await sink.put_chunk(0, await sink.buffer(MIB), MIB)
+        await sink.buffer(MIB)
+        await asyncio.sleep(0.02)
+        await sink.abort()
+        await sink.abort()
+        assert (plane.plane.receiving.used, plane.plane.sending.used) == (0, 0)
+        assert plane.plane.pool._load == {}
