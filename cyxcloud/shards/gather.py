@@ -19,7 +19,7 @@ from cyxcloud.shards.plan import ChunkRef, ReadPlan, Window, span
 from cyxcloud.shards.plane import INLINE_BYTES, DataPlane
 from cyxcloud.shards.verify import ChunkVerifier, Column
 from cyxcloud.wire.shardhost import GetAnswer, GetBatch
-from cyxcloud.wire.status import HostRefused, HostUnavailable, Status
+from cyxcloud.wire.status import HostRefused, HostUnavailable, Status, WireError
 
 
 class Fault(Enum):
@@ -168,7 +168,7 @@ class Gathering:
         batch = GetBatch(ref.blob, ref.index, group.indexes, group.nodes, window.first, window.stop - window.first)
         try:
             answer = await group.host.get(batch, seconds=self._plane.limits.read_seconds)
-        except (HostUnavailable, HostRefused):
+        except (HostUnavailable, HostRefused, WireError):
             self._plane.hosts.avoid_host(group.host)
             for index in group.indexes:
                 self._failed(index, Fault.UNREACHABLE)

@@ -37,6 +37,7 @@ class HostMap:
         self._host_of: dict[NodeId, ShardHost] = {}
         self._avoided: dict[NodeId, float] = {}
         self._next_expiry = 0.0
+        self._disconnected: tuple[ShardHost, ...] = ()
         self._writable: frozenset[NodeId] = frozenset()
         self._readable: frozenset[NodeId] = frozenset()
         self._groups: dict[tuple[tuple[NodeId, ...], tuple[int, ...]], list[HostGroup]] = {}
@@ -81,6 +82,10 @@ class HostMap:
         self._avoid((node,))
 
     def avoid_host(self, host: ShardHost) -> None:
+        """Leave all its nodes alone: for a while, or, where the connection is gone, until there is one again."""
+        if not host.connected:
+            self._recompute()
+            return
         self._avoid(node for node, served_by in self._host_of.items() if served_by is host)
 
     def _avoid(self, nodes: Iterable[NodeId]) -> None:
@@ -88,13 +93,15 @@ class HostMap:
         self._recompute()
 
     def _expire(self) -> None:
-        if self._avoided and self._clock.monotonic() >= self._next_expiry:
+        expired = self._avoided and self._clock.monotonic() >= self._next_expiry
+        if expired or (self._disconnected and any(host.connected for host in self._disconnected)):
             self._recompute()
 
     def _recompute(self) -> None:
         now = self._clock.monotonic()
         self._avoided = {node: until for node, until in self._avoided.items() if until > now}
         self._next_expiry = min(self._avoided.values(), default=0.0)
+        self._disconnected = tuple(host for host in self._hosts if not host.connected)
         states = {node: info.state for host in self._hosts if host.connected for node, info in host.nodes.items()}
         usable = {node: state for node, state in states.items() if node not in self._avoided}
         self._writable = frozenset(node for node, state in usable.items() if state is NodeState.UP)

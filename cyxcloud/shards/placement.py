@@ -58,6 +58,7 @@ class PlacementPool:
         self._placements = list(placements)
 
     def pick(self, exclude: Placement | None = None) -> Placement:
+        """A placement that can be written to; the excluded one only where it is the last."""
         writable = self._hosts.writable
         open_ones = self._placements
         if len(open_ones) > 2:
@@ -66,7 +67,7 @@ class PlacementPool:
             best = self._best(chosen, writable, exclude)
             if best is not None and best.node_set <= writable:
                 return best
-        best = self._best(open_ones, writable, exclude)
+        best = self._best(open_ones, writable, exclude) or self._best(open_ones, writable, None)
         if best is None:
             raise NoPlacement(f"none of {len(open_ones)} open placements can be written to")
         return best

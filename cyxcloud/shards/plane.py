@@ -25,7 +25,7 @@ class Limits:
     late_seconds: float = (
         1.0  # then what is late is asked for again, each alone: one stuck disk of a host stops no other
     )
-    retry_seconds: float = 3.0  # in which a read asks a host again that is just restarting
+    retry_seconds: float = 3.0  # for which a host that is just restarting is waited for
     retry_pause_seconds: float = 0.1
 
 

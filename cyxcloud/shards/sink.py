@@ -14,7 +14,7 @@ import asyncio
 from cyxcloud.core.ids import BlobId
 from cyxcloud.shards.frames import BlobCipher, Buffer, sealed_size
 from cyxcloud.shards.plane import DataPlane
-from cyxcloud.shards.writer import ChunkSend, WrittenChunk, encode, pick
+from cyxcloud.shards.writer import ChunkSend, WrittenChunk, encode, find_placement
 
 
 class BlobSink:
@@ -60,9 +60,15 @@ class BlobSink:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._unreserve(self._reserved)
 
+    async def abandon(self) -> tuple[WrittenChunk, ...]:
+        """As abort, but the chunks that were durable by then are given back, so that they can be deleted by name."""
+        await self.abort()
+        done = [task for task in self._tasks if not task.cancelled() and task.exception() is None]
+        return tuple(sorted((task.result() for task in done), key=lambda chunk: chunk.index))
+
     async def _store(self, index: int, plaintext: Buffer, reserved: int) -> WrittenChunk:
         plane = self._plane
-        placement = pick(plane)
+        placement = await find_placement(plane)
         coded = sealed_size(len(plaintext)) * len(placement.nodes) // placement.k
         await plane.sending.reserve(coded)
         try:

@@ -19,7 +19,7 @@ from cyxcloud.shards.hosts import HostGroup
 from cyxcloud.shards.placement import NoPlacement, Placement
 from cyxcloud.shards.plane import INLINE_BYTES, DataPlane
 from cyxcloud.wire.shardhost import PutBatch
-from cyxcloud.wire.status import HostRefused, HostUnavailable, Status
+from cyxcloud.wire.status import HostRefused, HostUnavailable, Status, WireError
 
 Statuses = dict[int, Status]
 
@@ -47,16 +47,23 @@ class WrittenChunk:
 
 async def store_chunk(plane: DataPlane, cipher: BlobCipher, index: int, plaintext: Buffer) -> WrittenChunk:
     """Encode a chunk and make it durable, at once: for a blob of one small chunk. Others go through a BlobSink."""
-    placement = pick(plane)
+    placement = await find_placement(plane)
     encoded = await encode(plane, cipher, index, plaintext, placement)
     return await ChunkSend(plane, cipher.blob, index, encoded).run(placement)
 
 
-def pick(plane: DataPlane, tried: Placement | None = None) -> Placement:
-    try:
-        return plane.pool.pick(exclude=tried)
-    except NoPlacement as error:
-        raise QuorumLost(str(error)) from error
+async def find_placement(plane: DataPlane, tried: Placement | None = None) -> Placement:
+    """One that can be written to, waiting a little for a host that is only restarting."""
+    until: float | None = None
+    while True:
+        try:
+            return plane.pool.pick(exclude=tried)
+        except NoPlacement as error:
+            now = plane.clock.monotonic()
+            until = until or now + plane.limits.retry_seconds
+            if now >= until:
+                raise QuorumLost(str(error)) from error
+        await asyncio.sleep(plane.limits.retry_pause_seconds)
 
 
 async def encode(
@@ -81,7 +88,7 @@ class ChunkSend:
     async def run(self, placement: Placement) -> WrittenChunk:
         statuses = await self._try(placement)
         if _durable(statuses) < placement.quorum:
-            placement = pick(self.plane, placement)
+            placement = await find_placement(self.plane, placement)
             statuses = await self._try(placement)
         durable = _durable(statuses)
         if durable < placement.quorum:
@@ -136,7 +143,7 @@ class ChunkSend:
         hosts = self.plane.hosts
         try:
             statuses = await group.host.put(self._batch(group), seconds=self.plane.limits.put_seconds)
-        except HostUnavailable:
+        except (HostUnavailable, WireError):
             hosts.avoid_host(group.host)
             return dict.fromkeys(group.indexes, Status.DOWN)
         except HostRefused as refusal:

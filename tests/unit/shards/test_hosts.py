@@ -48,6 +48,16 @@ def test_a_failed_host_is_avoided_with_all_its_nodes() -> None:
     assert hosts.readable == set(two.nodes)
 
 
+def test_a_host_whose_connection_is_gone_is_used_as_soon_as_it_is_back() -> None:
+    host = MemoryHost(2)
+    hosts = HostMap(ManualClock(), [host])
+    host.available = False
+    hosts.avoid_host(host)
+    assert hosts.writable == hosts.readable == frozenset()
+    host.available = True
+    assert hosts.writable == hosts.readable == set(host.nodes)
+
+
 def test_refresh_takes_over_what_hosts_say() -> None:
     host = MemoryHost(2)
     down, up = host.nodes

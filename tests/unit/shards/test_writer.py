@@ -106,6 +106,15 @@ async def test_unreachable_hosts_are_quorum_lost() -> None:
             await store_chunk(plane.plane, plane.cipher(), 0, b"data")
 
 
+async def test_a_restarting_host_is_waited_for() -> None:
+    with rig(nodes_each=14, limits=limits(retry_seconds=5.0)) as plane:
+        plane.memory[0].available = False
+        storing = asyncio.create_task(store_chunk(plane.plane, plane.cipher(), 0, b"data"))
+        await asyncio.sleep(0.02)
+        plane.memory[0].available = True
+        assert (await asyncio.wait_for(storing, 2)).missing == ()
+
+
 async def test_a_host_that_refuses_gives_its_status_to_all_its_shards() -> None:
     class Refusing(MemoryHost):
         async def put(self, batch: Any, *, seconds: float = 0) -> dict[int, Status]:
@@ -175,7 +184,7 @@ async def test_a_failed_chunk_ends_the_blob() -> None:
         plane.memory[0].available = False
         sink = BlobSink(plane.plane, BlobId(5), DEK)
         await sink.put_chunk(0, await sink.buffer(10), 10)
-        await asyncio.sleep(0.01)
+        await asyncio.wait(sink._tasks)
         spare = await sink.buffer(10)
         with pytest.raises(QuorumLost):
             await sink.put_chunk(1, spare, 10)
