@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
 from functools import lru_cache
 
@@ -56,10 +56,10 @@ def parse_http_date(text: str) -> int | None:
     if parts is None:
         return None
     try:
-        moment = datetime(*parts[:6], tzinfo=UTC)
-    except ValueError:
+        moment = datetime(*parts[:6], tzinfo=UTC) - timedelta(seconds=parts[9] or 0)
+    except (ValueError, OverflowError):
         return None
-    return (int(moment.timestamp()) - (parts[9] or 0)) * 1000
+    return int(moment.timestamp()) * 1000
 
 
 def parse_iso_time(text: str) -> int | None:
