@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from cyxcloud.core.ids import NodeNumber
+from cyxcloud.core.ids import NodeNumber, PlacementId
 
+ENOUGH_SHARE = 4  # a pool of a quarter of the lists that could be made anew spreads well enough
 LISTS_PER_NODE = 80  # placements a node should take part in: its successor traffic then spreads over all others
 
 
@@ -68,6 +69,36 @@ def make_pool(nodes: Sequence[Candidate], profile: Profile, rng: random.Random) 
     else:
         lists = _draw(members, profile.n, cap, wanted, rng)
     return [_ordered(each, turn, rng) for turn, each in enumerate(lists)]
+
+
+def choose_pool(
+    existing: Mapping[PlacementId, tuple[NodeNumber, ...]],
+    nodes: Sequence[Candidate],
+    profile: Profile,
+    rng: random.Random,
+) -> tuple[frozenset[PlacementId], list[tuple[NodeNumber, ...]]]:
+    """The pool for these nodes: which existing placements are open, and new lists where those are too few.
+
+    Lists are kept for good, so a node that goes and comes back must not leave a new set of them behind each time.
+    Raises TooFewNodes.
+    """
+    fresh = make_pool(nodes, profile, rng)
+    up = {node.number for node in nodes if node.available}
+    disks = {node.number: node.disk for node in nodes}
+    missing = min(len(set(each) - up) for each in fresh)
+    cap = max(max(Counter(disks[number] for number in each).values()) for each in fresh)
+    kept = {
+        placement
+        for placement, each in existing.items()
+        if len(each) == profile.n
+        and disks.keys() >= set(each)
+        and len(set(each) - up) <= missing
+        and max(Counter(disks[number] for number in each).values()) <= cap
+    }
+    covered = {number for placement in kept for number in existing[placement]}
+    if up <= covered and len(kept) * ENOUGH_SHARE >= len(fresh):
+        return frozenset(kept), []
+    return frozenset(kept), fresh
 
 
 def disks_survived(lists: Sequence[Sequence[str]], m: int) -> int:

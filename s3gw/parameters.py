@@ -11,6 +11,7 @@ from s3gw.errors import Code, S3Error
 
 # S3's page size, and the most that a client's number may be before it is no number to S3.
 MAX_PAGE = 1000
+MAX_BUCKET_PAGE = 10_000
 MAX_NUMBER = 2_147_483_647
 MAX_PART_NUMBER = 10_000
 
@@ -31,6 +32,12 @@ def page_size(query: Mapping[str, str], name: str) -> int:
     """max-keys and its like: more than a page is a page, none is S3's page."""
     text = query.get(name)
     return MAX_PAGE if text is None else min(MAX_PAGE, _number(name, text, 0, MAX_NUMBER))
+
+
+def bucket_page_size(query: Mapping[str, str]) -> int:
+    """max-buckets has a page, and a least value, of its own."""
+    text = query.get("max-buckets")
+    return MAX_BUCKET_PAGE if text is None else _number("max-buckets", text, 1, MAX_BUCKET_PAGE)
 
 
 def part_number(query: Mapping[str, str]) -> int | None:

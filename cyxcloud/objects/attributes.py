@@ -1,4 +1,4 @@
-"""What an object carries beside its bytes, in one versioned column: HTTP headers, user metadata, checksums, part layout.
+"""What an object carries beside its bytes, in one versioned column: headers, user metadata, checksums, part layout.
 
 Format v1: the byte 0x01, then compact JSON with short names, so that a new field needs no migration and an unknown one
 is kept from being misread by the leading byte. Text came off the wire as UTF-8 with surrogate escapes and goes back so.

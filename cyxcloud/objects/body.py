@@ -25,6 +25,10 @@ class Body(Protocol):
         """Writes the next bytes into the buffer; fewer than it holds only at the end of the body."""
         ...
 
+    async def drain(self) -> None:
+        """Takes what follows the last byte (framing, trailers); raises where that is more content or not whole."""
+        ...
+
     def digest(self, data: memoryview) -> None:
         """Adds received bytes, in order, to every digest that is being kept. Pure CPU: may run in a thread."""
         ...

@@ -28,7 +28,7 @@ NO_WRITE_CONDITIONS = WriteConditions()
 
 
 def check_read(conditions: ReadConditions, etag: str, modified_ms: int) -> None:
-    """Raises PreconditionFailed or NotModified. If-Match beats If-Unmodified-Since, If-None-Match beats the other date."""
+    """Raises PreconditionFailed or NotModified. If-Match beats If-Unmodified-Since, If-None-Match the other date."""
     if conditions is NO_READ_CONDITIONS:
         return
     second_ms = modified_ms // 1000 * 1000

@@ -1,4 +1,4 @@
-"""What can go wrong in the store, in its own words. Edges (S3, later REST) map these to their codes in one table each."""
+"""What can go wrong in the store, in its own words. Edges (S3, later REST) map these to their codes, a table each."""
 
 from __future__ import annotations
 
@@ -69,12 +69,6 @@ class NotModified(ObjectsError):
         self.etag, self.modified_ms = etag, modified_ms
 
 
-class RangeNotSatisfiable(ObjectsError):
-    def __init__(self, size: int) -> None:
-        super().__init__(f"size is {size}")
-        self.size = size
-
-
 class ChecksumMismatch(ObjectsError):
     """The checksum given for a whole multipart object is not the one of its parts."""
 
@@ -84,11 +78,3 @@ class ChecksumMismatch(ObjectsError):
 
 class InvalidRequest(ObjectsError):
     """The combination asked for makes no sense; the text says which."""
-
-
-class CopyOntoItself(ObjectsError):
-    """A copy of an object onto itself that would change nothing."""
-
-
-class SessionLost(ObjectsError):
-    """This process's write session was closed; the upload was not stored and may be sent again."""

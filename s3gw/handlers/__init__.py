@@ -1,0 +1,41 @@
+"""One module per resource; the table binds an operation's handler name to its function."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from s3gw.context import RequestContext, Response
+from s3gw.handlers import bucket, listing, objects
+from s3gw.handlers.copy import copy_object, upload_part_copy
+from s3gw.handlers.multipart import (
+    abort_multipart_upload,
+    complete_multipart_upload,
+    create_multipart_upload,
+    upload_part,
+)
+
+Handler = Callable[[RequestContext], Awaitable[Response]]
+
+HANDLERS: dict[str, Handler] = {
+    "list_buckets": bucket.list_buckets,
+    "create_bucket": bucket.create_bucket,
+    "head_bucket": bucket.head_bucket,
+    "delete_bucket": bucket.delete_bucket,
+    "get_bucket_location": bucket.get_bucket_location,
+    "list_objects": listing.list_objects,
+    "list_objects_v2": listing.list_objects_v2,
+    "list_multipart_uploads": listing.list_multipart_uploads,
+    "list_parts": listing.list_parts,
+    "put_object": objects.put_object,
+    "get_object": objects.get_object,
+    "head_object": objects.head_object,
+    "delete_object": objects.delete_object,
+    "delete_objects": objects.delete_objects,
+    "get_object_attributes": objects.get_object_attributes,
+    "copy_object": copy_object,
+    "upload_part_copy": upload_part_copy,
+    "create_multipart_upload": create_multipart_upload,
+    "upload_part": upload_part,
+    "complete_multipart_upload": complete_multipart_upload,
+    "abort_multipart_upload": abort_multipart_upload,
+}

@@ -1,0 +1,70 @@
+"""Buckets: made, found, listed and removed. A bucket's name is global; everything below it is keyed by its id."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from cyxcloud.core.ids import AccountId, BucketId
+from cyxcloud.meta import buckets, heads, uploads, usage
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import BucketRow, Versioning
+from cyxcloud.objects.errors import BucketExists, BucketNotEmpty, BucketOwned, NoSuchBucket
+from cyxcloud.objects.store import Store
+
+
+def find(store: Store, name: str) -> BucketRow | None:
+    return buckets.read(store.reader, name)
+
+
+def page(
+    store: Store, account: AccountId, *, prefix: str = "", after: str = "", limit: int = 1000
+) -> tuple[list[BucketRow], bool]:
+    """An account's buckets by name, and whether more follow."""
+    return buckets.page(store.reader, account, prefix=prefix, after=after, limit=limit)
+
+
+def each(store: Store, account: AccountId) -> Iterator[BucketRow]:
+    after, more = "", True
+    while more:
+        rows, more = page(store, account, after=after)
+        yield from rows
+        after = rows[-1].name if rows else after
+
+
+async def create(store: Store, name: str, account: AccountId, region: str) -> BucketRow:
+    """Raises BucketOwned where the caller has it already, BucketExists where another account does."""
+    row = BucketRow(
+        id=BucketId(secrets.randbits(63)),
+        name=name,
+        account=account,
+        region=region,
+        created_at_ms=store.clock.now_ms(),
+        versioning=Versioning.OFF,
+        revision=1,
+        settings="{}",
+    )
+
+    def make(conn: Connection) -> None:
+        if buckets.create(conn, row):
+            return
+        there = buckets.read(conn, name)
+        raise BucketOwned if there is not None and there.account == account else BucketExists
+
+    await store.change(make)
+    return row
+
+
+async def delete(store: Store, bucket: BucketRow) -> None:
+    """Raises BucketNotEmpty, NoSuchBucket. Unfinished uploads do not keep a bucket: they are aborted with it."""
+
+    def remove(conn: Connection) -> None:
+        if buckets.lock(conn, bucket.id) is None:
+            raise NoSuchBucket
+        if heads.any_in(conn, bucket.id):
+            raise BucketNotEmpty
+        uploads.abort_all(conn, bucket.id, store.clock.now_ms())
+        usage.remove(conn, bucket.id)
+        buckets.remove(conn, bucket.id)
+
+    await store.change(remove)

@@ -1,0 +1,58 @@
+"""Removing objects: rows now, bytes after the grace. Nothing is waited for but the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cyxcloud.core.ids import BucketId
+from cyxcloud.meta import blobs, heads, usage, versions
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import Versioning
+from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
+from cyxcloud.objects.errors import ObjectsError
+from cyxcloud.objects.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    key: bytes
+    conditions: WriteConditions = NO_WRITE_CONDITIONS
+
+
+async def delete_object(store: Store, bucket: BucketId, removal: Removal) -> None:
+    """Of a key that is not there it is a success, as on S3, unless a condition wants one."""
+    delta_id = store.ids.next()
+    await store.change(lambda conn: _remove(conn, store, bucket, removal, delta_id))
+
+
+async def delete_objects(store: Store, bucket: BucketId, removals: Sequence[Removal]) -> list[ObjectsError | None]:
+    """All in one transaction; a key whose condition fails does not stop the others."""
+    delta_ids = [store.ids.next() for _ in removals]
+
+    def remove_all(conn: Connection) -> list[ObjectsError | None]:
+        outcomes: list[ObjectsError | None] = []
+        for removal, delta_id in zip(removals, delta_ids, strict=True):
+            try:
+                _remove(conn, store, bucket, removal, delta_id)
+            except ObjectsError as refused:  # raised before anything of this key was changed
+                outcomes.append(refused)
+            else:
+                outcomes.append(None)
+        return outcomes
+
+    return await store.change(remove_all)
+
+
+def _remove(conn: Connection, store: Store, bucket: BucketId, removal: Removal, delta_id: int) -> None:
+    chain = heads.lock(conn, bucket, removal.key)
+    head = chain.head
+    if removal.conditions is not NO_WRITE_CONDITIONS:
+        check_write(removal.conditions, head.etag if head is not None and head.live else None)
+    assert chain.versioning is Versioning.OFF, "delete markers are not built yet, and versioning cannot be turned on"
+    if head is None:
+        return
+    removed = versions.remove(conn, bucket, head, head.version)
+    assert removed is not None
+    blobs.release(conn, removed.segments, store.due_ms())
+    usage.add(conn, bucket, delta_id, objects=-1, size_bytes=-removed.version.size)

@@ -1,0 +1,259 @@
+"""Multipart uploads: parts are durable and referenced as they arrive, completing them only moves references.
+
+Completing freezes the upload (a row), checks the list against the parts outside any transaction, and commits version and
+answer together. A process that dies in between leaves it frozen by a session that is closed later, from which the next
+attempt takes it over. The same completion sent again within 24 h is given the remembered answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cyxcloud.core.ids import AccountId, BucketId, UploadId
+from cyxcloud.meta import blobs, parts, segments, uploads
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import NewPart, NewUpload, PartRow, SegmentRow, UploadRow, UploadState
+from cyxcloud.objects import attributes as attributes_codec
+from cyxcloud.objects import intake, put
+from cyxcloud.objects.attributes import Attributes, Checksum, PartInfo
+from cyxcloud.objects.body import Body
+from cyxcloud.objects.conditions import WriteConditions
+from cyxcloud.objects.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
+from cyxcloud.objects.part_checksums import ChecksumPlan, of_whole
+from cyxcloud.objects.put import Stored, Target
+from cyxcloud.objects.store import Store
+
+MIN_PART_BYTES = 5 << 20
+MAX_PARTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPart:
+    """One line of the client's list. `etag` unquoted; `checksums` by algorithm, base64."""
+
+    number: int
+    etag: str
+    checksums: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the client asks for. `expected` is the checksum it claims for the whole, `size` the size it claims."""
+
+    parts: tuple[ListedPart, ...]
+    conditions: WriteConditions
+    expected: Checksum | None = None
+    size: int | None = None
+
+    def fingerprint(self) -> bytes:
+        listed = [(part.number, part.etag) for part in self.parts]
+        claimed = (self.expected.algorithm, self.expected.value) if self.expected else None
+        return hashlib.sha256(json.dumps([listed, claimed]).encode()).digest()
+
+
+async def create(
+    store: Store, bucket: BucketId, key: bytes, account: AccountId, attributes: Attributes, plan: ChecksumPlan
+) -> UploadId:
+    upload = UploadId(store.ids.next())
+    encoded = _encode(attributes, plan)
+    row = NewUpload(upload, bucket, key, account, store.clock.now_ms(), encoded)
+    await store.change(lambda conn: uploads.create(conn, row))
+    return upload
+
+
+def find(store: Store, bucket: BucketId, key: bytes, upload: UploadId) -> UploadRow:
+    """An upload that takes parts. Raises NoSuchUpload."""
+    row = uploads.read(store.reader, upload)
+    if row is None or (row.bucket, row.key) != (bucket, key) or row.state not in (UploadState.OPEN, _FROZEN):
+        raise NoSuchUpload
+    return row
+
+
+_FROZEN = UploadState.COMPLETING
+
+
+async def put_part(store: Store, upload: UploadRow, number: int, body: Body) -> tuple[str, Checksum | None]:
+    """Its ETag and checksum. Raises NoSuchUpload where the upload ended meanwhile."""
+    taken = await intake.take(store, body)
+    etag, checksum = taken.digests.md5.hex(), taken.digests.checksum
+    row = new_part(store, upload, number, (taken.segment,), etag, checksum)
+
+    def commit(conn: Connection) -> None:
+        intake.insert(conn, store, taken)
+        commit_part(conn, store, row)
+
+    try:
+        await store.change(commit)
+    except BaseException:
+        await intake.discard(store, taken)
+        raise
+    return etag, checksum
+
+
+def new_part(
+    store: Store,
+    upload: UploadRow,
+    number: int,
+    content: tuple[SegmentRow, ...],
+    etag: str,
+    checksum: Checksum | None,
+) -> NewPart:
+    size = sum(each.length for each in content)
+    encoded = Attributes(checksum=checksum).encode()
+    return NewPart(upload.id, number, store.ids.next(), size, etag, store.clock.now_ms(), encoded, content)
+
+
+def commit_part(conn: Connection, store: Store, row: NewPart) -> None:
+    """In the caller's transaction; the references of its segments are held already."""
+    upload = uploads.lock(conn, row.upload)
+    if upload is None or upload.state is not UploadState.OPEN:
+        raise NoSuchUpload
+    replaced = parts.put(conn, row)
+    blobs.release(conn, replaced, store.due_ms())
+
+
+async def abort(store: Store, upload: UploadRow) -> None:
+    now_ms = store.clock.now_ms()
+    if not await store.change(lambda conn: uploads.abort(conn, upload.id, now_ms)):
+        raise NoSuchUpload
+
+
+async def complete(store: Store, upload: UploadId, target: Target, completion: Completion) -> Stored:
+    """Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, ChecksumMismatch, and what a put raises."""
+    request = completion.fingerprint()
+    known = uploads.read(store.reader, upload)
+    if known is None or (known.bucket, known.key) != (target.bucket, target.key):
+        raise NoSuchUpload
+    if known.state is UploadState.COMPLETED:
+        return _remembered(known, request)
+    holder, now_ms = store.ids.session, store.clock.now_ms()
+    row = await store.change(lambda conn: uploads.freeze(conn, upload, holder, request, now_ms))
+    if row is None:
+        return await _lost_race(store, upload, request)
+    try:
+        return await _commit(store, row, target, completion)
+    except BaseException:
+        await store.change(lambda conn: uploads.thaw(conn, upload, holder, store.clock.now_ms()))
+        raise
+
+
+async def _lost_race(store: Store, upload: UploadId, request: bytes) -> Stored:
+    """Somebody else completes or aborts it. A twin of this request may just have been answered."""
+    row = await store.change(lambda conn: uploads.lock(conn, upload))
+    if row is None or row.state is not UploadState.COMPLETED:
+        raise NoSuchUpload
+    return _remembered(row, request)
+
+
+async def _commit(store: Store, upload: UploadRow, target: Target, completion: Completion) -> Stored:
+    """The upload is frozen for this session, so its parts stay what they are."""
+    rows = {row.number: row for row in parts.all_of(store.reader, upload.id)}
+    chosen = _choose(rows, completion.parts)
+    content = segments.of_parts(store.reader, upload.id, list(rows.values()))
+    kept = tuple(each for row in chosen for each in content[row.number])
+    unused = [each for number in rows.keys() - {row.number for row in chosen} for each in content[number]]
+    attributes, plan = _decode(upload.attributes)
+    infos, checksum = _checksums(chosen, completion, plan)
+    attributes = Attributes(attributes.headers, attributes.metadata, checksum, infos)
+    new = put.new_version(store, target, kept, multipart_etag(chosen), attributes)
+    if completion.size is not None and completion.size != new.size:
+        raise InvalidPart(f"x-amz-mp-object-size is {completion.size}, the parts have {new.size} bytes")
+
+    def commit(conn: Connection) -> Stored:
+        versioning = put.make_current(conn, store, new, target.conditions)
+        parts.take_all(conn, upload.id)
+        blobs.release(conn, unused, store.due_ms())
+        answer = put.stored(new, checksum, versioning)
+        held = uploads.complete(conn, upload.id, store.ids.session, _remember(answer), store.clock.now_ms())
+        if not held:
+            raise NoSuchUpload
+        return answer
+
+    return await store.change(commit)
+
+
+def _choose(rows: Mapping[int, PartRow], listed: Sequence[ListedPart]) -> list[PartRow]:
+    chosen: list[PartRow] = []
+    before = 0
+    for each in listed:
+        if each.number <= before:
+            raise InvalidPartOrder
+        before = each.number
+        row = rows.get(each.number)
+        if row is None or each.etag != row.etag:
+            raise InvalidPart
+        chosen.append(row)
+    if not chosen:
+        raise InvalidPart
+    for row in chosen[:-1]:
+        if row.size < MIN_PART_BYTES:
+            raise PartTooSmall(row.number, row.size, row.etag)
+    return chosen
+
+
+def _checksums(
+    chosen: Sequence[PartRow], completion: Completion, plan: ChecksumPlan
+) -> tuple[tuple[PartInfo, ...], Checksum | None]:
+    """Each part's own line and the whole object's checksum, checked against what the client claims of either."""
+    infos = []
+    for row, listed in zip(chosen, completion.parts, strict=True):
+        own = attributes_codec.decode(row.attributes).checksum
+        for algorithm, value in listed.checksums.items():
+            if own is None or own.algorithm != algorithm or own.value != value:
+                raise InvalidPart
+        infos.append(PartInfo(row.number, row.size, own.value if own and own.algorithm == plan.algorithm else ""))
+    return tuple(infos), of_whole(plan, infos, completion.expected)
+
+
+def multipart_etag(chosen: Sequence[PartRow]) -> str:
+    """MD5 of the parts' MD5s, and how many: what S3 has always given and clients recompute."""
+    joined = b"".join(bytes.fromhex(row.etag) for row in chosen)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(chosen)}"
+
+
+def part_checksum(row: PartRow) -> Checksum | None:
+    return attributes_codec.decode(row.attributes).checksum
+
+
+def checksum_plan(row: UploadRow) -> ChecksumPlan:
+    return _decode(row.attributes)[1]
+
+
+def _encode(attributes: Attributes, plan: ChecksumPlan) -> bytes:
+    """The plan rides in the checksum's place: an upload has no checksum value of its own."""
+    claimed = Checksum(plan.algorithm, "", plan.type) if plan.algorithm else None
+    return Attributes(attributes.headers, attributes.metadata, claimed).encode()
+
+
+def _decode(encoded: bytes) -> tuple[Attributes, ChecksumPlan]:
+    attributes = attributes_codec.decode(encoded)
+    claimed = attributes.checksum
+    plan = ChecksumPlan(claimed.algorithm, claimed.type) if claimed else ChecksumPlan()
+    return Attributes(attributes.headers, attributes.metadata), plan
+
+
+def _remember(answer: Stored) -> bytes:
+    checksum = answer.checksum
+    fields = {
+        "v": 1,
+        "etag": answer.etag,
+        "size": answer.size,
+        "mtime_ms": answer.mtime_ms,
+        "cid": answer.content_cid.hex(),
+        "layout": answer.layout,
+        "checksum": [checksum.algorithm, checksum.value, checksum.type] if checksum else None,
+        "version": answer.version,
+    }
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _remembered(row: UploadRow, request: bytes) -> Stored:
+    if row.request != request or row.answer is None:
+        raise NoSuchUpload
+    fields = json.loads(row.answer)
+    checksum = Checksum(*fields["checksum"]) if fields["checksum"] else None
+    cid, layout = bytes.fromhex(fields["cid"]), tuple(fields["layout"])
+    return Stored(fields["etag"], fields["size"], fields["mtime_ms"], cid, layout, checksum, fields["version"])

@@ -1,0 +1,125 @@
+"""Storing an object: take the body in, then make it the key's current version in one transaction.
+
+Crash story: before the commit the body's shards belong to no row and go with their session; after it everything is
+durable. Once the commit has been handed to the writer it happens whether or not the client still listens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cyxcloud.core.ids import AccountId, BucketId, VersionId
+from cyxcloud.meta import blobs, heads, usage, versions
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import NewVersion, SegmentRow, Versioning
+from cyxcloud.objects import intake
+from cyxcloud.objects.attributes import Attributes, Checksum
+from cyxcloud.objects.body import Body
+from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
+from cyxcloud.objects.store import Store
+from cyxcloud.shards import cid
+
+STANDARD = "STANDARD"
+# What a listing shows of an object's checksum: algorithm and type in one small number. Never renumber.
+CHECKSUM_CODES = {"": 0, "CRC32": 1, "CRC32C": 2, "CRC64NVME": 3, "SHA1": 4, "SHA256": 5}
+COMPOSITE_CODE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a version goes and whose it becomes. `bucket` was authorised; it is looked at again in the transaction."""
+
+    bucket: BucketId
+    key: bytes
+    account: AccountId
+    conditions: WriteConditions = NO_WRITE_CONDITIONS
+    storage_class: str = STANDARD
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the answer to a write shows. `cid` and `layout` name the content; `version` is None in an unversioned bucket."""
+
+    etag: str
+    size: int
+    mtime_ms: int
+    content_cid: bytes
+    layout: tuple[int, ...]
+    checksum: Checksum | None = None
+    version: VersionId | None = None
+
+
+async def put_object(store: Store, target: Target, body: Body, attributes: Attributes) -> Stored:
+    """Raises PreconditionFailed, NoSuchKey (If-Match on nothing), BucketGone, QuorumLost, and what the body raises."""
+    taken = await intake.take(store, body)
+    digests = taken.digests
+    if digests.checksum is not None:
+        attributes = Attributes(attributes.headers, attributes.metadata, digests.checksum)
+    new = new_version(store, target, (taken.segment,), digests.md5.hex(), attributes)
+
+    def commit(conn: Connection) -> Versioning:
+        intake.insert(conn, store, taken)
+        return make_current(conn, store, new, target.conditions)
+
+    try:
+        versioning = await store.change(commit)
+    except BaseException:
+        await intake.discard(store, taken)
+        raise
+    return stored(new, attributes.checksum, versioning)
+
+
+def new_version(
+    store: Store,
+    target: Target,
+    segments: tuple[SegmentRow, ...],
+    etag: str,
+    attributes: Attributes,
+) -> NewVersion:
+    """The row of a version made of these segments; whether it is a null version is decided under the key's lock."""
+    return NewVersion(
+        id=store.new_version(),
+        bucket=target.bucket,
+        key=target.key,
+        is_null=True,
+        is_delete_marker=False,
+        size=sum(each.length for each in segments),
+        etag=etag,
+        mtime_ms=store.clock.now_ms(),
+        account=target.account,
+        storage_class=target.storage_class,
+        checksum=checksum_code(attributes.checksum),
+        content_cid=cid.object_cid([(each.cid, each.length) for each in segments]),
+        attributes=attributes.encode(),
+        segments=segments,
+    )
+
+
+def make_current(conn: Connection, store: Store, new: NewVersion, conditions: WriteConditions) -> Versioning:
+    """In the caller's transaction: conditions, chain, references, usage. The new version's references are already held."""
+    chain = heads.lock(conn, new.bucket, new.key)
+    head = chain.head
+    check_write(conditions, head.etag if head is not None and head.live else None)
+    if chain.versioning is Versioning.ENABLED:
+        new = replace(new, is_null=False)
+    replaced = versions.insert_current(conn, new, head)
+    objects, size_bytes = 1, new.size
+    if replaced is not None:
+        blobs.release(conn, replaced.segments, store.due_ms())
+        objects -= 0 if replaced.version.is_delete_marker else 1
+        size_bytes -= replaced.version.size
+    usage.add(conn, new.bucket, new.id, objects=objects, size_bytes=size_bytes)
+    return chain.versioning
+
+
+def stored(new: NewVersion, checksum: Checksum | None, versioning: Versioning) -> Stored:
+    assert new.content_cid is not None
+    layout = tuple(each.length for each in new.segments)
+    version = new.id if versioning is Versioning.ENABLED else None
+    return Stored(new.etag, new.size, new.mtime_ms, new.content_cid, layout, checksum, version)
+
+
+def checksum_code(checksum: Checksum | None) -> int:
+    if checksum is None:
+        return 0
+    return CHECKSUM_CODES[checksum.algorithm] + (COMPOSITE_CODE if checksum.type == "COMPOSITE" else 0)

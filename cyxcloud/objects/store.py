@@ -1,0 +1,125 @@
+"""The store as one process sees it: what every function of objects/ is given. Built once, in a server's app.py."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from cyxcloud.core.clock import Clock
+from cyxcloud.core.ids import BlobId, IdSource, VersionId
+from cyxcloud.core.keybundle import WrappingKeys
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import BlobRow, ChunkRow
+from cyxcloud.meta.writer import BoundWriter
+from cyxcloud.objects.topology import Topology
+from cyxcloud.shards.frames import CHUNK_BYTES
+from cyxcloud.shards.plan import ChunkRef
+from cyxcloud.shards.plane import DataPlane
+from cyxcloud.shards.reader import ChunkReader
+
+T = TypeVar("T")
+
+# Bodies up to this many bytes are a row of the database instead of shards; 14 shards of them would be 14 disk blocks.
+INLINE_BYTES = 16 * 1024
+# How long the bytes of a removed object stay: longer than any read of it runs, and than the snapshot interval.
+DELETE_GRACE_SECONDS = 24 * 3600
+# Chunk lists are immutable but for where they lie; a cached list is 100 bytes a chunk, so this is some 40 MB at most.
+MAX_CACHED_CHUNKS = 200_000
+
+
+class StoreClock:
+    """The store's own time: what the coordinator last wrote, moved on by this process's monotonic clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_ms = clock.now_ms() - int(clock.monotonic() * 1000)
+
+    def now_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000) + self._offset_ms
+
+    def follow(self, store_ms: int) -> None:
+        """Takes over the coordinator's reading where it is ahead of ours; this process's time never goes back."""
+        self._offset_ms = max(self._offset_ms, store_ms - int(self._clock.monotonic() * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class BlobMap:
+    """Where a chunked blob lies."""
+
+    blob: BlobRow
+    chunks: list[ChunkRow]
+
+
+class BlobMaps:
+    """Blob maps of late, by how many chunks they name. Roots never change; where a chunk lies may, so a read that does
+    not find its shards forgets the map and asks again."""
+
+    def __init__(self, limit: int = MAX_CACHED_CHUNKS) -> None:
+        self._limit = limit
+        self._held = 0
+        self._maps: OrderedDict[BlobId, BlobMap] = OrderedDict()
+
+    def get(self, blob: BlobId) -> BlobMap | None:
+        found = self._maps.get(blob)
+        if found is not None:
+            self._maps.move_to_end(blob)
+        return found
+
+    def put(self, found: BlobMap) -> None:
+        self.forget(found.blob.id)
+        self._maps[found.blob.id] = found
+        self._held += len(found.chunks)
+        while self._held > self._limit and len(self._maps) > 1:
+            self._held -= len(self._maps.popitem(last=False)[1].chunks)
+
+    def forget(self, blob: BlobId) -> None:
+        dropped = self._maps.pop(blob, None)
+        if dropped is not None:
+            self._held -= len(dropped.chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`reader` belongs to the event loop's thread and serves short reads without a hop; changes go through `writer`.
+
+    Ids and writer belong to one write session. A process whose session was closed makes another Store for the requests
+    that come; those under way keep theirs, and their commits fail.
+    """
+
+    reader: Connection
+    writer: BoundWriter
+    ids: IdSource
+    plane: DataPlane
+    chunk_reader: ChunkReader
+    topology: Topology
+    wrapping: WrappingKeys
+    clock: StoreClock
+    inline_bytes: int = INLINE_BYTES
+    delete_grace_seconds: float = DELETE_GRACE_SECONDS
+    maps: BlobMaps = field(default_factory=BlobMaps)
+
+    async def change(self, function: Callable[[Connection], T]) -> T:
+        """Runs a re-runnable function in a transaction; its result is durable when this returns."""
+        return await self.writer.submit(function)
+
+    def with_session(self, ids: IdSource, writer: BoundWriter) -> Store:
+        return replace(self, ids=ids, writer=writer)
+
+    def new_blob(self) -> BlobId:
+        return self.ids.blob()
+
+    def new_version(self) -> VersionId:
+        return VersionId(self.ids.next())
+
+    def due_ms(self) -> int:
+        """When the bytes of something removed now may go."""
+        return self.clock.now_ms() + int(self.delete_grace_seconds * 1000)
+
+    def chunk_ref(self, found: BlobMap, index: int) -> ChunkRef:
+        """Raises UnknownPlacement where metadata names a placement that does not exist."""
+        chunk, blob = found.chunks[index], found.blob
+        placement = self.topology.placement(chunk.placement)
+        size = min(CHUNK_BYTES, blob.size - index * CHUNK_BYTES)
+        return ChunkRef(blob.id, index, chunk.root, placement.nodes, size, blob.k, blob.m)

@@ -1,0 +1,82 @@
+"""Wires the coordinator: one process that holds all background work and the only key that signs delete orders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cyxcloud.core.clock import SystemClock
+from cyxcloud.core.keyring import Keyring
+from cyxcloud.core.worker import Runner
+from cyxcloud.meta import cluster
+from cyxcloud.meta.database import Database
+from cyxcloud.wire.client import HostClient
+from cyxcloud.wire.codec import Hello
+from fleet.config import CoordinatorSpec
+from fleet.control import control_app, operators_app
+from fleet.deletions import Deletions, Signer
+from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
+from fleet.nodewatch import NodeWatch
+from fleet.sessions import SessionWatch
+from fleet.storeclock import CoordinatorClock
+
+
+async def run(spec: CoordinatorSpec) -> None:
+    """Serve until cancelled."""
+    clock = SystemClock()
+    keyring = Keyring.open(spec.home / "keys")
+    database = Database(spec.home / "meta" / "meta.db")
+    database.check_revision()
+    reader, writer = database.reader(), database.writer()
+    writer.start()
+    known = cluster.read(reader)
+    assert known is not None, "the supervisor makes the store before it starts a coordinator"
+    hello = Hello(role="coordinator", cluster_id=known.cluster_id, incarnation=known.incarnation)
+    hosts = [HostClient(path, hello) for path in spec.node_sockets]
+    for host in hosts:
+        await host.start()
+    store_clock = CoordinatorClock(clock, reader, writer)
+    session_watch = SessionWatch(reader, writer, store_clock)
+    signer = Signer(Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator), known)
+    runner = Runner(
+        [
+            store_clock,
+            NodeWatch(hosts, reader, writer, store_clock),
+            session_watch,
+            Deletions(hosts, reader, writer, store_clock, signer),
+            Checkpoints(writer),
+            UsageFold(writer),
+            UploadSweep(reader, writer, store_clock),
+            Evidence(writer, store_clock),
+        ],
+        clock,
+    )
+    try:
+        async with _listening(spec, control_app(session_watch, runner)):
+            await runner.run()
+    finally:
+        for host in hosts:
+            await host.close()
+        await asyncio.to_thread(writer.close)
+        database.close()
+
+
+@contextlib.asynccontextmanager
+async def _listening(spec: CoordinatorSpec, control: web.Application) -> AsyncIterator[None]:
+    spec.control_socket.unlink(missing_ok=True)
+    inside, outside = web.AppRunner(control, access_log=None), web.AppRunner(operators_app(), access_log=None)
+    host, _, port = spec.control.rpartition(":")
+    try:
+        await inside.setup()
+        await web.UnixSite(inside, str(spec.control_socket)).start()
+        spec.control_socket.chmod(0o600)
+        await outside.setup()
+        await web.TCPSite(outside, host.strip("[]"), int(port)).start()
+        yield
+    finally:
+        await inside.cleanup()
+        await outside.cleanup()

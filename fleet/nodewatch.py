@@ -1,0 +1,143 @@
+"""Watches the hosts and publishes what they say: node states, and the pool that writers pick from.
+
+A node that is down, full or whose host is gone is out of the pool with the next step, so within two seconds; it comes
+back when it is well again. Where too few nodes are left for any pool, the last one stays and writers refuse by
+themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from cyxcloud.core.ids import NodeId, PlacementId
+from cyxcloud.core.worker import Did, Idle
+from cyxcloud.meta import cluster, nodes, placements
+from cyxcloud.meta.cluster import Epoch
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
+from cyxcloud.meta.writer import Writer
+from cyxcloud.wire.client import HostClient
+from cyxcloud.wire.shardhost import NodeInfo
+from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
+from fleet.pool import Candidate, Profile, TooFewNodes, choose_pool
+from fleet.storeclock import CoordinatorClock
+
+log = structlog.get_logger(__name__)
+
+WATCH_SECONDS = 1.0
+# Sizes are for people to look at; writing them each second would be a commit a second for nothing.
+SIZES_SECONDS = 30.0
+UP = "up"
+_STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    state: str
+    reason: str
+
+
+class NodeWatch:
+    name = "node-watch"
+
+    def __init__(
+        self, hosts: Sequence[HostClient], reader: Connection, writer: Writer, clock: CoordinatorClock
+    ) -> None:
+        self._hosts, self._reader, self._writer, self._clock = hosts, reader, writer, clock
+        self._random = random.SystemRandom()
+        self._sizes_at = 0.0
+
+    async def step(self, now: float) -> Did | Idle:
+        infos = await self._ask_all()
+        rows = nodes.read_all(self._reader)
+        changed = [row for row in rows if Seen(row.state, row.reason) != _seen(infos.get(row.node_id))]
+        if changed:
+            await self._publish(rows, infos)
+        if now >= self._sizes_at:
+            self._sizes_at = now + SIZES_SECONDS
+            await self._note_sizes(rows, infos)
+        return Idle(now + WATCH_SECONDS)
+
+    async def _ask_all(self) -> dict[NodeId, NodeInfo]:
+        answers = await asyncio.gather(*(self._ask(host) for host in self._hosts))
+        return {info.node_id: info for answer in answers for info in answer}
+
+    async def _ask(self, host: HostClient) -> list[NodeInfo]:
+        try:
+            async with asyncio.timeout(WATCH_SECONDS):
+                return await host.stats()
+        except (HostUnavailable, HostRefused, TimeoutError):
+            return []
+
+    async def _publish(self, rows: Sequence[NodeRow], infos: dict[NodeId, NodeInfo]) -> None:
+        now = [_updated(row, _seen(infos.get(row.node_id))) for row in rows]
+        for before, after in zip(rows, now, strict=True):
+            if before != after:
+                log.warning("node changed", node=after.name, state=after.state, reason=after.reason)
+        await self._writer.submit(lambda conn: self._write(conn, now))
+
+    def _write(self, conn: Connection, rows: Sequence[NodeRow]) -> None:
+        for row in rows:
+            nodes.set_state(conn, row.number, row.state, row.reason)
+        publish_pool(conn, rows, self._random)
+        cluster.bump(conn, Epoch.TOPOLOGY)
+
+    async def _note_sizes(self, rows: Sequence[NodeRow], infos: dict[NodeId, NodeInfo]) -> None:
+        now_ms = self._clock.now_ms()
+
+        def note(conn: Connection) -> None:
+            for row in rows:
+                info = infos.get(row.node_id)
+                if info is not None:
+                    nodes.set_seen(
+                        conn,
+                        row.number,
+                        total_bytes=info.total_bytes,
+                        used_bytes=info.used_bytes,
+                        free_bytes=info.free_bytes,
+                        shard_count=info.shard_count,
+                        seen_at_ms=now_ms,
+                    )
+
+        await self._writer.submit(note)
+
+
+def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) -> None:
+    """Opens and closes placements, and adds new ones where the nodes that are up ask for them."""
+    known = placements.read_all(conn)
+    newest = max(known, key=lambda each: each.id)
+    profile = Profile(newest.k, newest.m)
+    usable = {each.id: each for each in known if each.state is not PlacementState.REPLACED}
+    candidates = [Candidate(row.number, row.disk, available=row.state == UP) for row in rows]
+    try:
+        kept, fresh = choose_pool({each.id: each.nodes for each in usable.values()}, candidates, profile, rng)
+    except TooFewNodes as error:
+        log.warning("no pool: writes are refused until nodes are back", reason=str(error))
+        return
+    for each in usable.values():
+        wanted = PlacementState.OPEN if each.id in kept else PlacementState.CLOSED
+        if each.state is not wanted:
+            placements.set_state(conn, each.id, wanted)
+    first = newest.id + 1
+    placements.add(
+        conn,
+        [
+            PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
+            for number, members in enumerate(fresh, start=first)
+        ],
+    )
+
+
+def _seen(info: NodeInfo | None) -> Seen:
+    if info is None:
+        return Seen("down", "its host does not answer")
+    return Seen(_STATES[info.state], info.reason)
+
+
+def _updated(row: NodeRow, seen: Seen) -> NodeRow:
+    return replace(row, state=seen.state, reason=seen.reason)

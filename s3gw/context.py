@@ -1,0 +1,68 @@
+"""What a handler is given and what it gives back. No handler sees aiohttp, and nothing travels but in these."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cyxcloud.meta.rows import BucketRow
+from cyxcloud.objects.principal import Principal
+from cyxcloud.objects.store import Store
+from cyxcloud.shards.frames import Buffer
+from s3gw.errors import Code, S3Error
+from s3gw.operations import Operation
+
+if TYPE_CHECKING:
+    from s3gw.intake import RequestBody
+
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """One request, verified and authorised. `headers` have lower-case names; `row` is the bucket where one is named."""
+
+    request_id: str
+    operation: Operation
+    bucket_name: str | None
+    key_bytes: bytes | None
+    row: BucketRow | None
+    query: Mapping[str, str]
+    headers: Headers
+    principal: Principal
+    body: RequestBody
+    store: Store
+    region: str
+    location: str = ""
+
+    @property
+    def bucket(self) -> BucketRow:
+        assert self.row is not None, "the operation's row names a bucket, so the pipeline has found it"
+        return self.row
+
+    @property
+    def key(self) -> bytes:
+        assert self.key_bytes is not None
+        return self.key_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """`body` is all of it, or pieces of it with `length` bytes in all."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Buffer | AsyncIterator[Buffer] = b""
+    length: int | None = None
+
+
+def xml_response(document: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(status, {"Content-Type": "application/xml"} | (headers or {}), document)
+
+
+def no_such_version(ctx: RequestContext) -> None:
+    """Versions are not built yet: the only one a key has is the null version."""
+    version = ctx.query.get("versionId")
+    if version is not None and version != "null":
+        raise S3Error(Code.NO_SUCH_VERSION, key=ctx.key, version_id=version)

@@ -1,0 +1,71 @@
+"""What goes wrong below the gateway, in S3's words: the second table of errors, from exceptions to codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cyxcloud.meta import errors as meta
+from cyxcloud.objects import errors as objects
+from cyxcloud.shards.gather import ChunkUnavailable
+from cyxcloud.shards.writer import QuorumLost
+from s3gw.body_errors import BodyError
+from s3gw.errors import Code, S3Error, code_named
+from s3gw.resolve import Resolved
+from s3gw.sigv4 import SignatureError
+
+_SIMPLE: dict[type[Exception], Code] = {
+    objects.NoSuchKey: Code.NO_SUCH_KEY,
+    objects.NoSuchUpload: Code.NO_SUCH_UPLOAD,
+    objects.BucketExists: Code.BUCKET_ALREADY_EXISTS,
+    objects.BucketOwned: Code.BUCKET_ALREADY_OWNED_BY_YOU,
+    objects.BucketNotEmpty: Code.BUCKET_NOT_EMPTY,
+    objects.InvalidPart: Code.INVALID_PART,
+    objects.InvalidPartOrder: Code.INVALID_PART_ORDER,
+    objects.InvalidPartNumber: Code.INVALID_PART_NUMBER,
+    objects.ObjectTooLarge: Code.ENTITY_TOO_LARGE,
+    meta.StorageFull: Code.STORAGE_FULL,
+    meta.SessionClosed: Code.SERVICE_UNAVAILABLE,
+    meta.WriterClosed: Code.SERVICE_UNAVAILABLE,
+    ChunkUnavailable: Code.SERVICE_UNAVAILABLE,
+    QuorumLost: Code.SLOW_DOWN,
+}
+# These are the store's own trouble: the operator's log gets the reason, the client only that it should try again.
+LOGGED = (meta.StorageFull, meta.SessionClosed, meta.WriterClosed, ChunkUnavailable, QuorumLost)
+
+
+def _named(error: SignatureError | BodyError) -> S3Error:
+    return S3Error(code_named(error.fault.value), error.message, **error.fields)
+
+
+_WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
+    SignatureError: _named,
+    BodyError: _named,
+    objects.PreconditionFailed: lambda error: S3Error(Code.PRECONDITION_FAILED, condition=error.condition),
+    objects.PartTooSmall: lambda error: S3Error(
+        Code.ENTITY_TOO_SMALL,
+        proposed_size=error.size,
+        min_size_allowed=5 << 20,
+        part_number=error.number,
+        e_tag=error.etag,
+    ),
+    objects.ChecksumMismatch: lambda error: S3Error(
+        Code.BAD_DIGEST, f"The {error} you specified did not match the calculated checksum."
+    ),
+    objects.InvalidRequest: lambda error: S3Error(Code.INVALID_REQUEST, str(error)),
+}
+
+
+def as_s3_error(error: Exception, resolved: Resolved | None) -> S3Error | None:
+    """None for what nobody expected: that is an InternalError, logged once with its trace."""
+    if isinstance(error, S3Error):
+        return error
+    kind = type(error)
+    if kind in (objects.NoSuchBucket, meta.BucketGone):
+        return S3Error(Code.NO_SUCH_BUCKET, bucket_name=(resolved.bucket if resolved else None) or "")
+    code = _SIMPLE.get(kind)
+    if code is Code.NO_SUCH_KEY and resolved is not None and resolved.key is not None:
+        return S3Error(code, key=resolved.key)
+    if code is not None:
+        return S3Error(code)
+    make = _WITH_FIELDS.get(kind)
+    return None if make is None else make(error)

@@ -1,0 +1,70 @@
+"""Buckets: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html"""
+
+from __future__ import annotations
+
+from cyxcloud.core.ids import AccountId
+from cyxcloud.objects import buckets
+from cyxcloud.objects.errors import BucketOwned
+from s3gw import xml, xml_reader
+from s3gw.bucket_names import check_new_bucket_name
+from s3gw.context import RequestContext, Response, xml_response
+from s3gw.documents import BucketLine, Owner
+from s3gw.errors import Code, S3Error
+from s3gw.parameters import bucket_page_size, decode_token, encode_token
+
+# The region that S3 writes as an empty LocationConstraint.
+CLASSIC_REGION = "us-east-1"
+
+
+def owner_of(ctx: RequestContext) -> Owner:
+    return Owner(ctx.principal.canonical_id, ctx.principal.display_name)
+
+
+def account_of(ctx: RequestContext) -> AccountId:
+    assert ctx.principal.account is not None, "the authoriser lets nobody else in"
+    return ctx.principal.account
+
+
+async def list_buckets(ctx: RequestContext) -> Response:
+    account, prefix = account_of(ctx), ctx.query.get("prefix", "")
+    token = ctx.query.get("continuation-token", "")
+    region = ctx.query.get("bucket-region")
+    limit = bucket_page_size(ctx.query)
+    after = decode_token(token).decode() if token else ""
+    rows, more = buckets.page(ctx.store, account, prefix=prefix, after=after, limit=limit)
+    lines = [BucketLine(row.name, row.created_at_ms, row.region) for row in rows if region in (None, row.region)]
+    next_token = encode_token(rows[-1].name.encode()) if more else ""
+    return xml_response(xml.list_buckets(owner_of(ctx), lines, prefix=prefix, continuation_token=next_token))
+
+
+async def create_bucket(ctx: RequestContext) -> Response:
+    assert ctx.bucket_name is not None
+    check_new_bucket_name(ctx.bucket_name)
+    document = await ctx.body.read_document(xml_reader.MAX_CREATE_BUCKET_BYTES)
+    location = xml_reader.parse_create_bucket(document).location if document else None
+    if location not in (None, "", ctx.region):
+        raise S3Error(
+            Code.INVALID_LOCATION_CONSTRAINT,
+            location_constraint=location,
+        )
+    try:
+        await buckets.create(ctx.store, ctx.bucket_name, account_of(ctx), ctx.region)
+    except BucketOwned:
+        # As us-east-1 has always done: making one's own bucket again changes nothing. Elsewhere it is a conflict.
+        if ctx.region != CLASSIC_REGION:
+            raise
+    return Response(200, {"Location": f"/{ctx.bucket_name}"})
+
+
+async def head_bucket(ctx: RequestContext) -> Response:
+    return Response(200, {"x-amz-bucket-region": ctx.bucket.region, "Content-Type": "application/xml"})
+
+
+async def delete_bucket(ctx: RequestContext) -> Response:
+    await buckets.delete(ctx.store, ctx.bucket)
+    return Response(204)
+
+
+async def get_bucket_location(ctx: RequestContext) -> Response:
+    region = ctx.bucket.region
+    return xml_response(xml.location_constraint("" if region == CLASSIC_REGION else region))

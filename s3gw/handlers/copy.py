@@ -1,0 +1,109 @@
+"""Copies: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html and API_UploadPartCopy.html"""
+
+from __future__ import annotations
+
+from cyxcloud.core.checksums import Algorithm
+from cyxcloud.objects import buckets, copy, get, multipart
+from cyxcloud.objects.attributes import Attributes
+from cyxcloud.objects.authorize import authorize
+from cyxcloud.objects.conditions import check_copy_source
+from cyxcloud.objects.errors import NoSuchKey
+from cyxcloud.objects.get import ObjectView
+from cyxcloud.objects.put import Target
+from cyxcloud.objects.rights import Permission
+from s3gw import request as req
+from s3gw import xml
+from s3gw.context import RequestContext, Response, xml_response
+from s3gw.errors import Code, S3Error, not_implemented
+from s3gw.handlers.bucket import account_of
+from s3gw.handlers.objects import new_attributes, stored_headers
+from s3gw.handlers.uploads import parse_upload_id
+from s3gw.parameters import part_number
+
+MAX_COPY_BYTES = 5 << 30
+_ENCRYPTED = {"x-amz-server-side-encryption": "AES256"}
+
+
+def _source(ctx: RequestContext) -> ObjectView:
+    """The source, which the caller must be allowed to read, and whose conditions hold."""
+    named = req.parse_copy_source(ctx.headers)
+    bucket = buckets.find(ctx.store, named.bucket)
+    if bucket is None:
+        raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=named.bucket)
+    if not authorize(ctx.principal, Permission.GET_OBJECT, bucket.account).allowed:
+        raise S3Error(Code.ACCESS_DENIED)
+    expected = ctx.headers.get("x-amz-source-expected-bucket-owner")
+    if expected is not None and expected != ctx.principal.canonical_id:
+        raise S3Error(Code.ACCESS_DENIED)
+    if named.version_id not in (None, "null"):
+        raise S3Error(Code.NO_SUCH_VERSION, key=named.key, version_id=named.version_id or "")
+    try:
+        view = get.open_object(ctx.store, named.bucket, named.key)
+    except NoSuchKey:
+        raise S3Error(Code.NO_SUCH_KEY, key=named.key) from None
+    version = view.version
+    check_copy_source(req.copy_source_conditions(ctx.headers), version.etag, version.mtime_ms)
+    return view
+
+
+async def copy_object(ctx: RequestContext) -> Response:
+    source = _source(ctx)
+    version = source.version
+    if version.size > MAX_COPY_BYTES:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_COPY_BYTES}",
+        )
+    if ctx.headers.get("x-amz-tagging-directive", "COPY") not in ("COPY", "REPLACE"):
+        raise not_implemented("x-amz-tagging-directive", header="x-amz-tagging-directive")
+    replaces = req.replaces_metadata(ctx.headers)
+    named_class = "x-amz-storage-class" in ctx.headers
+    onto_itself = (version.bucket, version.key) == (ctx.bucket.id, ctx.key)
+    if onto_itself and not replaces and not named_class:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes.",
+        )
+    attributes = new_attributes(ctx) if replaces else _kept(source)
+    target = Target(
+        ctx.bucket.id, ctx.key, account_of(ctx), req.write_conditions(ctx.headers), req.storage_class(ctx.headers)
+    )
+    stored = await copy.copy_object(ctx.store, source, target, attributes, named_algorithm(ctx))
+    headers = {name: value for name, value in stored_headers(stored).items() if name in _ANSWERED}
+    return xml_response(xml.copy_object(stored.etag, stored.mtime_ms, stored.checksum), headers=headers)
+
+
+_ANSWERED = frozenset({"x-amz-server-side-encryption", "x-cyx-cid"})
+
+
+def _kept(source: ObjectView) -> Attributes:
+    return Attributes(source.attributes.headers, source.attributes.metadata)
+
+
+def named_algorithm(ctx: RequestContext) -> Algorithm | None:
+    name = ctx.headers.get("x-amz-checksum-algorithm")
+    if name is None:
+        return None
+    try:
+        return Algorithm(name.upper())
+    except ValueError:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid "
+            "types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+        ) from None
+
+
+async def upload_part_copy(ctx: RequestContext) -> Response:
+    number = part_number(ctx.query)
+    assert number is not None, "the operation's row demands it"
+    upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
+    source = _source(ctx)
+    size = source.version.size
+    wanted = req.copy_source_range(ctx.headers)
+    span = (0, size) if wanted is None else wanted.whole_within(size)
+    if span[1] - span[0] > MAX_COPY_BYTES:
+        raise S3Error(Code.ENTITY_TOO_LARGE)
+    etag, mtime_ms, checksum = await copy.copy_part(ctx.store, source, span, upload, number)
+    return xml_response(xml.copy_part(etag, mtime_ms, checksum), headers=dict(_ENCRYPTED))

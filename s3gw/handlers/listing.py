@@ -1,0 +1,130 @@
+"""Listings of objects, uploads and parts; each page is an index range of the database."""
+
+from __future__ import annotations
+
+from cyxcloud.core.ids import UploadId
+from cyxcloud.meta.rows import ListedObject, UploadRow
+from cyxcloud.objects import listing, multipart
+from cyxcloud.objects.listing import Page
+from s3gw import xml
+from s3gw.context import RequestContext, Response, xml_response
+from s3gw.documents import ObjectPage, PartLine, PartPage, UploadLine, UploadPage
+from s3gw.errors import Code, S3Error
+from s3gw.handlers.bucket import owner_of
+from s3gw.handlers.uploads import parse_upload_id, upload_text
+from s3gw.parameters import decode_token, encode_token, page_size, part_number_marker, wants_url_encoding
+
+
+def _page(ctx: RequestContext, after: bytes) -> Page:
+    return listing.page(
+        ctx.store,
+        ctx.bucket.id,
+        prefix=_bytes(ctx, "prefix"),
+        delimiter=_bytes(ctx, "delimiter"),
+        after=after,
+        limit=page_size(ctx.query, "max-keys"),
+    )
+
+
+def _bytes(ctx: RequestContext, name: str) -> bytes:
+    return ctx.query.get(name, "").encode()
+
+
+def _object_page(ctx: RequestContext, found: Page, *, with_owner: bool) -> ObjectPage:
+    return ObjectPage(
+        bucket=ctx.bucket.name,
+        prefix=ctx.query.get("prefix", ""),
+        delimiter=ctx.query.get("delimiter", ""),
+        max_keys=page_size(ctx.query, "max-keys"),
+        truncated=found.truncated,
+        lines=[_line(each) for each in found.objects],
+        common_prefixes=found.prefixes,
+        url_encode=wants_url_encoding(ctx.query),
+        owner=owner_of(ctx) if with_owner else None,
+    )
+
+
+def _line(each: ListedObject) -> tuple[bytes, int, str, int, str]:
+    return each.key, each.size, each.etag, each.mtime_ms, each.storage_class
+
+
+async def list_objects(ctx: RequestContext) -> Response:
+    marker = ctx.query.get("marker", "")
+    found = _page(ctx, marker.encode())
+    next_marker = found.last or b"" if found.truncated and ctx.query.get("delimiter") else b""
+    page = _object_page(ctx, found, with_owner=True)
+    return xml_response(xml.list_objects(page, marker=marker, next_marker=next_marker))
+
+
+async def list_objects_v2(ctx: RequestContext) -> Response:
+    token, start_after = ctx.query.get("continuation-token"), ctx.query.get("start-after", "")
+    if token == "":
+        raise S3Error(Code.INVALID_ARGUMENT, "The continuation token provided is incorrect")
+    after = decode_token(token) if token is not None else start_after.encode()
+    found = _page(ctx, after)
+    next_token = encode_token(found.last) if found.truncated and found.last is not None else ""
+    page = _object_page(ctx, found, with_owner=ctx.query.get("fetch-owner") == "true")
+    document = xml.list_objects_v2(page, continuation_token=token or "", next_token=next_token, start_after=start_after)
+    return xml_response(document)
+
+
+async def list_multipart_uploads(ctx: RequestContext) -> Response:
+    query = ctx.query
+    limit = page_size(query, "max-uploads")
+    marker = query.get("upload-id-marker", "")
+    found = listing.uploads_page(
+        ctx.store,
+        ctx.bucket.id,
+        prefix=_bytes(ctx, "prefix"),
+        delimiter=_bytes(ctx, "delimiter"),
+        after_key=_bytes(ctx, "key-marker"),
+        after_upload=parse_upload_id(marker) if marker else None,
+        limit=limit,
+    )
+    page = UploadPage(
+        bucket=ctx.bucket.name,
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        key_marker=query.get("key-marker", ""),
+        upload_id_marker=marker,
+        max_uploads=limit,
+        truncated=found.truncated,
+        lines=[_upload_line(row) for row in found.uploads],
+        owner=owner_of(ctx),
+        common_prefixes=found.prefixes,
+        next_key_marker=found.next_key or b"",
+        next_upload_id_marker=_upload_marker(found.next_upload),
+        url_encode=wants_url_encoding(ctx.query),
+    )
+    return xml_response(xml.list_multipart_uploads(page))
+
+
+def _upload_marker(upload: UploadId | None) -> str:
+    return "" if upload is None else upload_text(upload)
+
+
+def _upload_line(row: UploadRow) -> UploadLine:
+    plan = multipart.checksum_plan(row)
+    return UploadLine(row.key, upload_text(row.id), row.created_at_ms, "STANDARD", plan.algorithm, plan.type)
+
+
+async def list_parts(ctx: RequestContext) -> Response:
+    upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
+    limit = page_size(ctx.query, "max-parts")
+    after = part_number_marker(ctx.query.get("part-number-marker"))
+    rows, more = listing.parts_page(ctx.store, upload.id, after=after, limit=limit)
+    plan = multipart.checksum_plan(upload)
+    page = PartPage(
+        bucket=ctx.bucket.name,
+        key=ctx.key,
+        upload_id=ctx.query["uploadId"],
+        owner=owner_of(ctx),
+        storage_class="STANDARD",
+        part_number_marker=after,
+        max_parts=limit,
+        truncated=more,
+        lines=[PartLine(row.number, row.size, row.etag, row.mtime_ms, multipart.part_checksum(row)) for row in rows],
+        checksum_algorithm=plan.algorithm,
+        checksum_type=plan.type,
+    )
+    return xml_response(xml.list_parts(page))

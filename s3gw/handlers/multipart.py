@@ -1,0 +1,113 @@
+"""Multipart uploads: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html"""
+
+from __future__ import annotations
+
+from cyxcloud.core.checksums import Algorithm
+from cyxcloud.objects import multipart
+from cyxcloud.objects.attributes import Checksum
+from cyxcloud.objects.multipart import Completion, ListedPart
+from cyxcloud.objects.part_checksums import ChecksumPlan, allowed, default_type
+from cyxcloud.objects.put import Target
+from s3gw import request as req
+from s3gw import xml, xml_reader
+from s3gw.checksums import parse_checksum
+from s3gw.context import RequestContext, Response, xml_response
+from s3gw.errors import Code, S3Error
+from s3gw.handlers.bucket import account_of
+from s3gw.handlers.copy import named_algorithm
+from s3gw.handlers.objects import new_attributes, stored_headers
+from s3gw.handlers.uploads import parse_upload_id, upload_text
+from s3gw.parameters import part_number
+
+CHECKSUM_TYPE = "x-amz-checksum-type"
+OBJECT_SIZE = "x-amz-mp-object-size"
+
+
+async def create_multipart_upload(ctx: RequestContext) -> Response:
+    await ctx.body.read_document(0)
+    plan = _plan(ctx)
+    req.storage_class(ctx.headers)
+    upload = await multipart.create(ctx.store, ctx.bucket.id, ctx.key, account_of(ctx), new_attributes(ctx), plan)
+    headers = {"x-amz-server-side-encryption": "AES256"}
+    if plan.algorithm:
+        headers |= {"x-amz-checksum-algorithm": plan.algorithm, CHECKSUM_TYPE: plan.type}
+    document = xml.initiate_multipart_upload(ctx.bucket.name, ctx.key, upload_text(upload))
+    return xml_response(document, headers=headers)
+
+
+def _plan(ctx: RequestContext) -> ChecksumPlan:
+    algorithm = named_algorithm(ctx)
+    kind = ctx.headers.get(CHECKSUM_TYPE, "").upper()
+    if algorithm is None:
+        if kind:
+            raise S3Error(
+                Code.INVALID_REQUEST,
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm",
+            )
+        return ChecksumPlan()
+    kind = kind or default_type(algorithm)
+    if not allowed(algorithm, kind):
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            f"The {kind} checksum type cannot be used with the {algorithm.value.lower()} checksum algorithm.",
+        )
+    return ChecksumPlan(algorithm.value, kind)
+
+
+async def upload_part(ctx: RequestContext) -> Response:
+    number = part_number(ctx.query)
+    assert number is not None, "the operation's row demands it"
+    if ctx.body.length is None and ctx.headers.get("transfer-encoding", "").lower() != "chunked":
+        raise S3Error(Code.MISSING_CONTENT_LENGTH)
+    upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
+    plan = multipart.checksum_plan(upload)
+    given = parse_checksum(ctx.headers)
+    if given is not None and plan.algorithm and given.algorithm.value != plan.algorithm:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            f"Checksum Type mismatch occurred, expected checksum Type: {plan.algorithm.lower()}, "
+            f"actual checksum Type: {given.algorithm.value.lower()}",
+        )
+    if plan.algorithm:
+        ctx.body.compute(Algorithm(plan.algorithm))
+    etag, checksum = await multipart.put_part(ctx.store, upload, number, ctx.body)
+    headers = {"ETag": f'"{etag}"', "x-amz-server-side-encryption": "AES256"}
+    if checksum is not None:
+        headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
+    return Response(200, headers)
+
+
+async def complete_multipart_upload(ctx: RequestContext) -> Response:
+    document = xml_reader.parse_complete_multipart(await ctx.body.read_document(xml_reader.MAX_COMPLETE_BYTES))
+    listed = tuple(ListedPart(part.number, part.etag, part.checksums) for part in document.parts)
+    completion = Completion(listed, req.write_conditions(ctx.headers), _claimed(ctx), _claimed_size(ctx))
+    target = Target(ctx.bucket.id, ctx.key, account_of(ctx), completion.conditions)
+    stored = await multipart.complete(ctx.store, parse_upload_id(ctx.query["uploadId"]), target, completion)
+    document_out = xml.complete_multipart_upload(ctx.location, ctx.bucket.name, ctx.key, stored.etag, stored.checksum)
+    headers = stored_headers(stored)
+    del headers["ETag"]
+    return xml_response(document_out, headers=headers)
+
+
+def _claimed(ctx: RequestContext) -> Checksum | None:
+    """The checksum of the whole object that the client expects, where it names one."""
+    for algorithm in Algorithm:
+        value = ctx.headers.get(f"x-amz-checksum-{algorithm.value.lower()}")
+        if value is not None:
+            return Checksum(algorithm.value, value, ctx.headers.get(CHECKSUM_TYPE, "").upper())
+    return None
+
+
+def _claimed_size(ctx: RequestContext) -> int | None:
+    text = ctx.headers.get(OBJECT_SIZE)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise S3Error(Code.INVALID_REQUEST, f"Value for {OBJECT_SIZE} header is invalid.")
+    return int(text)
+
+
+async def abort_multipart_upload(ctx: RequestContext) -> Response:
+    upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
+    await multipart.abort(ctx.store, upload)
+    return Response(204)

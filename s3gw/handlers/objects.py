@@ -1,0 +1,223 @@
+"""Objects: put, get, head, delete, attributes.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and its neighbours.
+"""
+
+from __future__ import annotations
+
+from cyxcloud.objects import delete, get, put
+from cyxcloud.objects.attributes import Attributes
+from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_read
+from cyxcloud.objects.delete import Removal
+from cyxcloud.objects.errors import NotModified, ObjectsError
+from cyxcloud.objects.get import ObjectView
+from cyxcloud.objects.put import STANDARD, Stored, Target
+from cyxcloud.shards import cid
+from s3gw import request as req
+from s3gw import xml, xml_reader
+from s3gw.context import RequestContext, Response, no_such_version, xml_response
+from s3gw.documents import AttributesPage, DeletedLine, DeleteEntry, FailedLine
+from s3gw.errors import Code, S3Error
+from s3gw.failures import as_s3_error
+from s3gw.handlers.bucket import account_of
+from s3gw.parameters import page_size, part_number, part_number_marker, response_overrides
+from s3gw.times import http_date
+
+CHECKSUM_MODE = "x-amz-checksum-mode"
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+# A header of more than this is had from its own address, since clients refuse big ones.
+MAX_LAYOUT_HEADER_BYTES = 1024
+
+
+async def put_object(ctx: RequestContext) -> Response:
+    if ctx.body.length is None and ctx.headers.get("transfer-encoding", "").lower() != "chunked":
+        raise S3Error(Code.MISSING_CONTENT_LENGTH)
+    target = Target(
+        ctx.bucket.id, ctx.key, account_of(ctx), req.write_conditions(ctx.headers), req.storage_class(ctx.headers)
+    )
+    stored = await put.put_object(ctx.store, target, ctx.body, new_attributes(ctx))
+    return Response(200, stored_headers(stored))
+
+
+def new_attributes(ctx: RequestContext) -> Attributes:
+    return Attributes(req.content_headers(ctx.headers), req.user_metadata(ctx.headers))
+
+
+def stored_headers(stored: Stored) -> dict[str, str]:
+    headers = {"ETag": f'"{stored.etag}"', "x-amz-server-side-encryption": "AES256"}
+    checksum = stored.checksum
+    if checksum is not None:
+        headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
+        headers["x-amz-checksum-type"] = checksum.type
+    headers["x-cyx-cid"] = cid.cid_text(stored.content_cid)
+    return headers
+
+
+async def get_object(ctx: RequestContext) -> Response:
+    view = _open(ctx, with_body=True)
+    status, start, end, headers = _span(ctx, view)
+    headers |= _shown(ctx, view)
+    length = end - start
+    if view.sealed is not None:
+        return Response(status, headers, get.read_small(ctx.store, view, start, end))
+    if not length:
+        return Response(status, headers)
+    return Response(status, headers, get.read_range(ctx.store, view, start, end), length)
+
+
+async def head_object(ctx: RequestContext) -> Response:
+    view = _open(ctx, with_body=False)
+    status, start, end, headers = _span(ctx, view)
+    headers |= _shown(ctx, view)
+    return Response(status, headers, length=end - start)
+
+
+def _open(ctx: RequestContext, *, with_body: bool) -> ObjectView:
+    no_such_version(ctx)
+    view = get.open_object(ctx.store, ctx.bucket.name, ctx.key, with_body=with_body)
+    conditions = req.read_conditions(ctx.headers)
+    try:
+        check_read(conditions, view.version.etag, view.version.mtime_ms)
+    except NotModified as same:
+        raise S3Error(Code.NOT_MODIFIED, e_tag=f'"{same.etag}"', last_modified=http_date(same.modified_ms)) from None
+    return view
+
+
+def _span(ctx: RequestContext, view: ObjectView) -> tuple[int, int, int, dict[str, str]]:
+    """(status, first byte, byte after the last, headers that say so) of what the request asks for."""
+    size = view.version.size
+    part = part_number(ctx.query)
+    range_text = ctx.headers.get("range")
+    if part is not None:
+        if range_text is not None:
+            raise S3Error(Code.INVALID_REQUEST, "Cannot specify both Range header and partNumber query parameter")
+        start, end, count = view.part(part)
+        headers = {"x-amz-mp-parts-count": str(count)} if count else {}
+        if end == start:
+            return 206, start, end, headers
+        return 206, start, end, headers | {"Content-Range": f"bytes {start}-{end - 1}/{size}"}
+    wanted = req.parse_range(range_text)
+    if wanted is None:
+        return 200, 0, size, {}
+    start, end = wanted.within(size)
+    return 206, start, end, {"Content-Range": f"bytes {start}-{end - 1}/{size}"}
+
+
+def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
+    version, attributes = view.version, view.attributes
+    headers = {
+        "Content-Type": DEFAULT_CONTENT_TYPE,
+        "ETag": f'"{version.etag}"',
+        "Last-Modified": http_date(version.mtime_ms),
+        "Accept-Ranges": "bytes",
+        "x-amz-server-side-encryption": "AES256",
+    }
+    for name, value in attributes.headers.items():
+        headers[_HTTP_NAMES[name]] = value
+    for name, value in attributes.metadata.items():
+        headers[f"x-amz-meta-{name}"] = value
+    if version.storage_class != STANDARD:
+        headers["x-amz-storage-class"] = version.storage_class
+    checksum = attributes.checksum
+    if checksum is not None and ctx.headers.get(CHECKSUM_MODE, "").upper() == "ENABLED" and "range" not in ctx.headers:
+        headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
+        headers["x-amz-checksum-type"] = checksum.type
+    headers |= content_names(view)
+    if ctx.query:
+        headers |= {_HTTP_NAMES[name]: value for name, value in response_overrides(ctx.query).items()}
+    return headers
+
+
+_HTTP_NAMES = {
+    "content-type": "Content-Type",
+    "cache-control": "Cache-Control",
+    "content-disposition": "Content-Disposition",
+    "content-encoding": "Content-Encoding",
+    "content-language": "Content-Language",
+    "expires": "Expires",
+}
+
+
+def content_names(view: ObjectView) -> dict[str, str]:
+    """The content's CID, and its layout where it has more than one part."""
+    version = view.version
+    if version.content_cid is None:
+        return {}
+    names = {"x-cyx-cid": cid.cid_text(version.content_cid)}
+    if version.segment_count > 1:
+        parts = view.attributes.parts
+        if len(parts) == version.segment_count:
+            layout = cid.format_layout([part.size for part in parts])
+            if len(layout) <= MAX_LAYOUT_HEADER_BYTES:
+                names["x-cyx-layout"] = layout
+    return names
+
+
+async def delete_object(ctx: RequestContext) -> Response:
+    no_such_version(ctx)
+    await delete.delete_object(ctx.store, ctx.bucket.id, Removal(ctx.key, req.write_conditions(ctx.headers)))
+    return Response(204)
+
+
+async def delete_objects(ctx: RequestContext) -> Response:
+    if not ctx.body.checked:
+        raise S3Error(Code.INVALID_REQUEST, "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+    document = xml_reader.parse_delete(await ctx.body.read_document(xml_reader.MAX_DELETE_BYTES))
+    outcomes: dict[int, S3Error | None] = {}
+    removals: list[tuple[int, Removal]] = []
+    for at, entry in enumerate(document.entries):
+        refused = _refused_entry(entry)
+        if refused is None:
+            removals.append(
+                (at, Removal(entry.key, WriteConditions((entry.etag,)) if entry.etag else NO_WRITE_CONDITIONS))
+            )
+        outcomes[at] = refused
+    results = await delete.delete_objects(ctx.store, ctx.bucket.id, [removal for _, removal in removals])
+    for (at, _), failed in zip(removals, results, strict=True):
+        outcomes[at] = _entry_failure(failed)
+    deleted = [
+        DeletedLine(entry.key, entry.version_id, None)
+        for at, entry in enumerate(document.entries)
+        if outcomes[at] is None and not document.quiet
+    ]
+    failures = [
+        FailedLine(entry.key, entry.version_id, failure.code, failure.message)
+        for at, entry in enumerate(document.entries)
+        if (failure := outcomes[at]) is not None
+    ]
+    return xml_response(xml.delete_result(deleted, failures))
+
+
+def _refused_entry(entry: DeleteEntry) -> S3Error | None:
+    if entry.version_id not in (None, "null"):
+        return S3Error(Code.NO_SUCH_VERSION)
+    if entry.modified_ms is not None or entry.size is not None:
+        return S3Error(Code.NOT_IMPLEMENTED)
+    return None
+
+
+def _entry_failure(failed: ObjectsError | None) -> S3Error | None:
+    return None if failed is None else as_s3_error(failed, None) or S3Error(Code.INTERNAL_ERROR)
+
+
+async def get_object_attributes(ctx: RequestContext) -> Response:
+    asked = req.wanted_attributes(ctx.headers)
+    view = _open(ctx, with_body=False)
+    version, attributes = view.version, view.attributes
+    after = part_number_marker(ctx.headers.get("x-amz-part-number-marker"))
+    limit = page_size(ctx.headers, "x-amz-max-parts")
+    following = [part for part in attributes.parts if part.number > after]
+    shown = following[:limit] if all(part.checksum for part in attributes.parts) else ()
+    page = AttributesPage(
+        etag=version.etag if "ETag" in asked else None,
+        checksum=attributes.checksum if "Checksum" in asked or "ObjectParts" in asked else None,
+        storage_class=version.storage_class if "StorageClass" in asked else None,
+        size=version.size if "ObjectSize" in asked else None,
+        parts_count=len(attributes.parts) if "ObjectParts" in asked and attributes.parts else None,
+        parts=shown,
+        part_number_marker=after,
+        max_parts=limit,
+        truncated=len(following) > limit,
+    )
+    headers = {"Last-Modified": http_date(version.mtime_ms)} | content_names(view)
+    return xml_response(xml.object_attributes(page), headers=headers)
