@@ -9,7 +9,6 @@ reads has it in hand.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
@@ -53,6 +52,7 @@ _change_inline = prepare(
     .values(refs=inline.c.refs + bindparam("n"))
     .returning(inline.c.refs)
 )
+_drop_inline = prepare(delete(inline).where(inline.c.blob == bindparam("blob"), inline.c.refs == bindparam("n")))
 _remove_inline = prepare(delete(inline).where(inline.c.blob == bindparam("blob")))
 _queue = prepare(insert(deletion))
 _move = prepare(
@@ -111,6 +111,8 @@ def share(conn: Connection, segments: Iterable[SegmentRow]) -> None:
 def release(conn: Connection, segments: Iterable[SegmentRow], due_at_ms: int) -> None:
     """One reference less for each of these segments, whose owner the same transaction removes."""
     for blob_id, (count, length) in _by_blob(segments):
+        if length <= LIKELY_INLINE_BYTES and conn.run(_drop_inline, {"blob": blob_id, "n": count}):
+            continue  # a small body that nothing else shares, the usual case, in one statement
         left = _change(conn, blob_id, -count, length)
         assert left is not None, "a segment pointed at a blob without references"
         refs, size = left
@@ -162,13 +164,12 @@ def count(conn: Connection) -> tuple[int, int]:
 
 def _by_blob(segments: Iterable[SegmentRow]) -> list[tuple[BlobId, tuple[int, int]]]:
     """References per blob with a segment's length as hint, in blob-id order; empty segments refer to nothing."""
-    counts: Counter[BlobId] = Counter()
-    lengths: dict[BlobId, int] = {}
+    found: dict[BlobId, tuple[int, int]] = {}
     for each in segments:
         if each.length:
-            counts[each.blob] += 1
-            lengths[each.blob] = each.length
-    return sorted((blob_id, (count, lengths[blob_id])) for blob_id, count in counts.items())
+            count, _length = found.get(each.blob, (0, 0))
+            found[each.blob] = (count + 1, each.length)
+    return sorted(found.items())
 
 
 def _change(conn: Connection, blob_id: BlobId, n: int, length: int) -> tuple[int, int | None] | None:

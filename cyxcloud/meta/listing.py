@@ -186,7 +186,7 @@ class _Roll:
                 return
             self.count += 1
             if folder is None:
-                self.objects.append(ListedObject(*row))
+                self.objects.append(ListedObject._make(row))
                 self.last = key
                 self.next_start = key + b"\x00"
             else:
@@ -196,7 +196,7 @@ class _Roll:
 
     def _take_plain(self, rows: list[Row]) -> None:
         self.truncated = len(rows) > self._limit
-        self.objects = [ListedObject(*row) for row in rows[: self._limit]]
+        self.objects = list(map(ListedObject._make, rows[: self._limit]))
         self.count = len(self.objects)
         self.last = self.objects[-1].key if self.objects else None
 

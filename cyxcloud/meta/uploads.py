@@ -82,7 +82,9 @@ _abort = prepare(
     .values(_aborted)
 )
 _abort_all = prepare(
-    update(upload).where(_U.bucket == bindparam("of_bucket"), _U.state == int(UploadState.OPEN)).values(_aborted)
+    update(upload)
+    .where(_U.bucket == bindparam("of_bucket"), _U.listed == 1, _U.state == int(UploadState.OPEN))
+    .values(_aborted)
 )
 _any = prepare(
     select(_U.id).where(_U.bucket == bindparam("of_bucket"), _U.listed == 1).limit(1),
