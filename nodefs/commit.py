@@ -1,0 +1,230 @@
+"""Group commit for the nodes of one disk: a round takes all that waits, writes it, syncs the touched packs, answers.
+
+One thread does a round's writing, so that each node's packs have a single writer; the fdatasyncs of a round run side by
+side, since they then share the filesystem's journal commits. What arrives during a round waits for the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from cyxcloud.core.clock import Clock
+from cyxcloud.core.ids import ShardId
+from cyxcloud.core.merkle import block_hashes
+from cyxcloud.wire.orders import make_receipt
+from cyxcloud.wire.shardhost import DeleteAnswer
+from cyxcloud.wire.status import Status
+from nodefs.index import shard_key
+from nodefs.pack import Pack
+from nodefs.space import DiskSpace
+from nodefs.store import NodeStore, PutItem
+
+# A round of this size keeps a disk busy for a while; more only makes the first of it wait.
+_ROUND_BYTES = 32 * 1024 * 1024
+# Sixteen nodes on one disk are touched by most rounds; more than this waits in the queue of the sync threads.
+_SYNC_THREADS = 15
+
+
+@dataclass(slots=True)
+class PutJob:
+    """The shards of one request that go to this disk."""
+
+    items: list[tuple[NodeStore, PutItem]]
+    size: int
+    done: Callable[[PutJob], None]  # called in the event loop
+
+
+@dataclass(slots=True)
+class DeleteJob:
+    """An order that was checked already."""
+
+    store: NodeStore
+    shards: tuple[ShardId, ...]
+    order: bytes
+    signature: bytes
+    done: Callable[[DeleteJob], None]
+    statuses: list[Status] = field(default_factory=list)
+    answer: DeleteAnswer | None = None
+    size: int = 0
+
+
+@dataclass(slots=True)
+class TaskJob:
+    """Something else that must not run beside a round: the mending of one node's packs."""
+
+    store: NodeStore
+    run: Callable[[], None]
+    done: Callable[[TaskJob], None]
+    size: int = 0
+
+
+Job = PutJob | DeleteJob | TaskJob
+
+
+class Committer:
+    def __init__(self, loop: AbstractEventLoop, space: DiskSpace, clock: Clock) -> None:
+        self._loop = loop
+        self._space = space
+        self._clock = clock
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._syncs = SyncThreads(_SYNC_THREADS)
+        self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
+
+    def start(self) -> None:
+        self._syncs.start()
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        self._queue.put(job)
+
+    def stop(self) -> None:
+        """After the round in hand and what was queued before; nothing may be submitted any more."""
+        self._queue.put(None)
+        self._thread.join()
+        self._syncs.stop()
+
+    def _run(self) -> None:
+        while jobs := self._next_round():
+            commit_round(jobs, self._space, self._syncs, self._clock)
+            self._loop.call_soon_threadsafe(_answer, jobs)
+
+    def _next_round(self) -> list[Job]:
+        first = self._queue.get()
+        if first is None:
+            return []
+        jobs, size = [first], first.size
+        while size < _ROUND_BYTES:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                self._queue.put(None)
+                break
+            jobs.append(job)
+            size += job.size
+        return jobs
+
+
+def _answer(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.done(job)  # type: ignore[arg-type]  # each takes its own kind
+
+
+def commit_round(jobs: list[Job], space: DiskSpace, syncs: SyncThreads, clock: Clock) -> None:
+    """Write, sync, settle. Everything in `jobs` has its final status afterwards."""
+    with contextlib.suppress(OSError):  # the write itself will say what is wrong
+        space.refresh()
+    puts = _by_store(job for job in jobs if isinstance(job, PutJob))
+    for store, items in puts.items():
+        store.write(items)
+    stores = set(puts)
+    for job in jobs:
+        if not isinstance(job, PutJob):
+            stores.add(job.store)
+            _do_other(job)
+    _sync(stores, syncs)
+    for store in stores:
+        store.settle()
+    for job in jobs:
+        if isinstance(job, DeleteJob):
+            _receipt(job, clock)
+
+
+def _by_store(jobs: Iterable[PutJob]) -> dict[NodeStore, list[PutItem]]:
+    puts: dict[NodeStore, list[PutItem]] = {}
+    for job in jobs:
+        for store, item in job.items:
+            if item.batch.verify and not _verified(item):
+                continue
+            items = puts.get(store)
+            if items is None:
+                puts[store] = [item]
+            else:
+                items.append(item)
+    return puts
+
+
+def _verified(item: PutItem) -> bool:
+    batch, at = item.batch, item.at
+    if b"".join(block_hashes(batch.payloads[at])) == batch.block_hashes[at]:
+        return True
+    item.status = Status.CORRUPT
+    return False
+
+
+def _do_other(job: DeleteJob | TaskJob) -> None:
+    if isinstance(job, TaskJob):
+        job.run()
+    else:
+        store = job.store
+        if not store.down_reason:
+            try:
+                store.orders.append(job.order, job.signature)
+            except OSError as error:
+                store.fail(f"writing the order log: {error}")
+        job.statuses = store.delete(shard_key(shard.blob, shard.chunk, shard.index) for shard in job.shards)
+
+
+def _receipt(job: DeleteJob, clock: Clock) -> None:
+    if job.store.down_reason:
+        job.statuses = [Status.IO_ERROR] * len(job.shards)
+        return
+    receipt, signature = make_receipt(job.store.folder.identity, job.order, job.statuses, clock.now_ms())
+    job.answer = DeleteAnswer(job.statuses, receipt, signature)
+
+
+def _sync(stores: Iterable[NodeStore], syncs: SyncThreads) -> None:
+    touched = [(store, pack) for store in stores for pack in store.take_touched()]
+    for (store, pack), error in zip(touched, syncs.run([pack for _, pack in touched]), strict=True):
+        if error is not None:
+            store.fail(f"syncing {pack.path}: {error}")
+
+
+class SyncThreads:
+    """fdatasync of many packs at once; the caller's own thread takes one of them."""
+
+    def __init__(self, count: int) -> None:
+        self._work: SimpleQueue[tuple[int, Pack] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[int, OSError | None]] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._loop, name="sync", daemon=True) for _ in range(count)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def run(self, packs: list[Pack]) -> list[OSError | None]:
+        """Each pack's error, or None where it is durable."""
+        errors: list[OSError | None] = [None] * len(packs)
+        for at in range(1, len(packs)):
+            self._work.put((at, packs[at]))
+        if packs:
+            errors[0] = _sync_one(packs[0])
+        for _ in packs[1:]:
+            at, error = self._results.get()
+            errors[at] = error
+        return errors
+
+    def _loop(self) -> None:
+        while (work := self._work.get()) is not None:
+            at, pack = work
+            self._results.put((at, _sync_one(pack)))
+
+
+def _sync_one(pack: Pack) -> OSError | None:
+    try:
+        pack.sync()
+    except OSError as error:
+        return error
+    return None

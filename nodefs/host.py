@@ -1,0 +1,303 @@
+"""The shard server: nodes of one box behind one Unix socket.
+
+Only processes of the same user may connect (SO_PEERCRED); a connection begins with HELLO, which says for which cluster
+and incarnation it writes. Writes go to the committer of the node's disk, small reads are answered at once from the page
+cache, all others in threads. A client that does not read its answers is not read from either, and what is received but
+not yet on disk is bounded, so no client can fill the host's memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from cyxcloud.core.clock import Clock
+from cyxcloud.wire import messages_pb2 as pb
+from cyxcloud.wire.codec import Hello, hello_message, parse_get, parse_hello, parse_put
+from cyxcloud.wire.framing import FrameProtocol, frame
+from cyxcloud.wire.status import HostRefused, Status, WireError
+from nodefs.commit import Committer, DeleteJob, PutJob
+from nodefs.control import ControlRequests
+from nodefs.reading import GetReader, Reply
+from nodefs.store import NodeStore, PutItem
+
+log = structlog.get_logger(__name__)
+
+FEATURES = ("batch", "verify")
+ROLES = frozenset({"gateway", "coordinator", "mover"})
+# What may be received and not yet be on disk: a few rounds of the committer.
+_MAX_PENDING_BYTES = 192 * 1024 * 1024
+_WRITE_HIGH_BYTES = 8 * 1024 * 1024
+# Receive buffers of big puts are used again: making one costs as much as filling it.
+_KEPT_BUFFERS = 6
+_KEPT_FROM_BYTES = 256 * 1024
+_PEERCRED = struct.Struct("3i")
+
+
+class ShardServer:
+    """What all connections share."""
+
+    def __init__(
+        self,
+        stores: list[NodeStore],
+        committers: dict[int, Committer],
+        infos: Callable[[], list[pb.NodeInfo]],
+        clock: Clock,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self.stores = {store.node_id: store for store in stores}
+        self.committers = committers
+        self.infos = infos
+        self.reader = GetReader(self.stores, threads)
+        self.control = ControlRequests(self.stores, clock)
+        self.threads = threads
+        self.connections: set[HostConnection] = set()
+        self.pending_bytes = 0
+        self.puts = 0
+        self.gets = 0
+        self._spare: list[bytearray] = []
+
+    def announce(self) -> None:
+        """A node changed its state: whoever is connected hears of it without asking."""
+        for connection in self.connections:
+            connection.say_hello(0)
+
+    def buffer(self, size: int) -> memoryview:
+        for at, spare in enumerate(self._spare):
+            if len(spare) == size:
+                return memoryview(self._spare.pop(at))
+        return memoryview(bytearray(size))
+
+    def received(self, size: int) -> None:
+        self.pending_bytes += size
+        if self.pending_bytes > _MAX_PENDING_BYTES:
+            for connection in self.connections:
+                connection.hold()
+
+    def stored(self, payload: memoryview) -> None:
+        """These bytes are on disk, or refused: nobody looks at them any more."""
+        over = self.pending_bytes > _MAX_PENDING_BYTES
+        self.pending_bytes -= len(payload)
+        if len(payload) >= _KEPT_FROM_BYTES and isinstance(payload.obj, bytearray) and len(payload) == len(payload.obj):
+            self._spare = [payload.obj, *self._spare[: _KEPT_BUFFERS - 1]]
+        if over and self.pending_bytes <= _MAX_PENDING_BYTES:
+            for connection in self.connections:
+                connection.release()
+
+
+class HostConnection(FrameProtocol):
+    def __init__(self, server: ShardServer) -> None:
+        super().__init__()
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._peer: Hello | None = None
+        self._slow = False  # it does not read what we write
+
+    # -- asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.transport is not None
+        self.transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        if not _same_user(transport.get_extra_info("socket")):
+            log.error("connection of another user refused")
+            self.transport.abort()
+            return
+        self._server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.transport = None
+        self._server.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        self._slow = True
+        self.hold()
+
+    def resume_writing(self) -> None:
+        self._slow = False
+        self.release()
+
+    def hold(self) -> None:
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def release(self) -> None:
+        if self.transport is not None and not self._slow and self._server.pending_bytes <= _MAX_PENDING_BYTES:
+            self.transport.resume_reading()
+
+    # -- frames
+
+    def payload_buffer(self, message: pb.Envelope) -> memoryview:
+        return self._server.buffer(message.payload_bytes)
+
+    def broken(self, error: WireError) -> None:
+        log.warning("connection broke the protocol", error=str(error))
+        self._refuse(0, Status.DENIED, str(error))
+        if self.transport is not None:
+            self.transport.close()
+
+    def frame_received(self, message: pb.Envelope, payload: memoryview) -> None:
+        body = message.WhichOneof("body")
+        if self._peer is None and body != "hello":
+            raise WireError("the first message must be a hello")
+        if body == "put":
+            self._put(message, payload)
+        elif body == "get":
+            self._get(message)
+        elif body == "hello":
+            self._hello(message)
+        elif body == "delete":
+            self._delete(message)
+        elif body is not None:
+            self._ask(message, body)
+        else:
+            self._refuse(message.request_id, Status.DENIED, "unknown request")
+
+    def _hello(self, message: pb.Envelope) -> None:
+        hello = parse_hello(message.hello)
+        if hello.role not in ROLES:
+            raise WireError(f"role {hello.role!r} has no business here")
+        self._peer = hello
+        self.say_hello(message.request_id)
+
+    def say_hello(self, request_id: int) -> None:
+        envelope = hello_message(Hello("node-host", features=FEATURES), request_id)
+        envelope.hello.nodes.extend(self._server.infos())
+        self._write([frame(envelope)])
+
+    # -- put
+
+    def _put(self, message: pb.Envelope, payload: memoryview) -> None:
+        server = self._server
+        batch = parse_put(message.put, payload)
+        server.puts += 1
+        server.received(len(payload))
+        disks: dict[int, list[tuple[NodeStore, PutItem]]] = {}
+        refused = bytearray(), bytearray()
+        for at, node in enumerate(batch.nodes):
+            store = server.stores.get(node)
+            status = self._may_write(store)
+            if store is None or status is not Status.OK:
+                refused[0].append(batch.indexes[at])
+                refused[1].append(status)
+            elif (items := disks.get(store.device)) is not None:
+                items.append((store, PutItem(batch, at)))
+            else:
+                disks[store.device] = [(store, PutItem(batch, at))]
+        left = len(disks)
+        request_id = message.request_id
+
+        def done(job: PutJob) -> None:
+            nonlocal left
+            left -= 1
+            indexes = bytes([item.batch.indexes[item.at] for _, item in job.items])
+            self._put_result(request_id, indexes, bytes([item.status for _, item in job.items]), last=left == 0)
+            job.items = []
+            if left == 0:
+                server.stored(payload)
+
+        if refused[0] or not disks:
+            self._put_result(request_id, bytes(refused[0]), bytes(refused[1]), last=not disks)
+        if not disks:
+            server.stored(payload)
+        for device, items in disks.items():
+            server.committers[device].submit(PutJob(items, batch.shard_size * len(items), done))
+
+    def _may_write(self, store: NodeStore | None) -> Status:
+        assert self._peer is not None
+        if store is None or store.down_reason:
+            return Status.DOWN
+        if store.folder.marker.cluster_id != self._peer.cluster_id:
+            return Status.DENIED
+        return Status.OK if store.incarnation == self._peer.incarnation else Status.WRONG_INCARNATION
+
+    def _put_result(self, request_id: int, indexes: bytes, statuses: bytes, *, last: bool) -> None:
+        envelope = pb.Envelope()
+        envelope.request_id = request_id
+        result = envelope.put_result
+        result.indexes, result.statuses, result.last = indexes, statuses, last
+        self._write([frame(envelope)])
+
+    # -- all else
+
+    def _get(self, message: pb.Envelope) -> None:
+        self._server.gets += 1
+        request_id = message.request_id
+        batch = parse_get(message.get)
+        reply = self._server.reader.at_once(batch)
+        if reply is not None:
+            self._send_get(request_id, reply)
+            return
+        work = self._loop.run_in_executor(self._server.threads, self._server.reader.from_disk, batch)
+        work.add_done_callback(lambda done: self._send_get(request_id, done.result()))
+
+    def _send_get(self, request_id: int, reply: Reply) -> None:
+        reply.envelope.request_id = request_id
+        self._write([frame(reply.envelope), *reply.payloads])
+
+    def _delete(self, message: pb.Envelope) -> None:
+        request_id = message.request_id
+        order, signature = message.delete.order, message.delete.signature
+        try:
+            store, shards = self._server.control.check_order(order, signature)
+        except HostRefused as refusal:
+            self._refuse(request_id, refusal.status, refusal.text)
+            return
+
+        def done(job: DeleteJob) -> None:
+            if job.answer is None:
+                self._refuse(request_id, Status.IO_ERROR, job.store.down_reason)
+                return
+            envelope = pb.Envelope(request_id=request_id)
+            result = envelope.delete_result
+            result.statuses = bytes(job.answer.statuses)
+            result.receipt, result.signature = job.answer.receipt, job.answer.signature
+            self._write([frame(envelope)])
+
+        self._server.committers[store.device].submit(DeleteJob(store, shards, order, signature, done))
+
+    def _ask(self, message: pb.Envelope, body: str) -> None:
+        """What may be slow and is rare: answered from a thread."""
+        request_id = message.request_id
+        if body == "stats":
+            envelope = pb.Envelope(request_id=request_id)
+            envelope.stats_result.nodes.extend(self._server.infos())
+            self._write([frame(envelope)])
+            return
+        work = self._loop.run_in_executor(self._server.threads, self._server.control.answer, message, body)
+
+        def done(future: asyncio.Future[pb.Envelope]) -> None:
+            error = future.exception()
+            if error is None:
+                self._write([frame(future.result())])
+            elif isinstance(error, HostRefused):
+                self._refuse(request_id, error.status, error.text)
+            else:
+                log.error("request failed", body=body, exc_info=error)
+                self._refuse(request_id, Status.IO_ERROR, str(error))
+
+        work.add_done_callback(done)
+
+    def _refuse(self, request_id: int, status: Status, text: str) -> None:
+        envelope = pb.Envelope(request_id=request_id)
+        envelope.error.code, envelope.error.text = status, text
+        self._write([frame(envelope)])
+
+    def _write(self, buffers: list[bytes | memoryview]) -> None:
+        if self.transport is None:
+            return  # who asked is gone
+        if len(buffers) == 1:
+            self.transport.write(buffers[0])
+        else:
+            self.transport.writelines(buffers)
+
+
+def _same_user(connection: socket.socket) -> bool:
+    _, uid, _ = _PEERCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
+    return bool(uid == os.getuid())
