@@ -10,8 +10,9 @@ from cyxcloud.shards.budget import ByteBudget
 from cyxcloud.shards.hosts import HostMap
 from cyxcloud.shards.placement import PlacementPool
 
-# Below this a hop to a thread costs more than the work that it would take out of the event loop.
-INLINE_BYTES = 131_072
+# About a millisecond of hashing, coding and encrypting: no longer than a listing holds the event loop. Below it a hop
+# to a thread, and two threads' handing the interpreter back and forth, cost up to a third more than the work itself.
+INLINE_BYTES = 1_310_720
 
 
 @dataclass(frozen=True, slots=True)

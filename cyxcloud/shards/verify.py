@@ -48,7 +48,7 @@ class ChunkVerifier:
             return True
         if len(hashes) != HASH_BYTES * merkle.block_count(shard_size):
             return False
-        shard_root = merkle.tree_root(list(merkle.iter_hashes(hashes)))
+        shard_root = hashes if len(hashes) == HASH_BYTES else merkle.tree_root(list(merkle.iter_hashes(hashes)))
         if not self._under_root(index, shard_root, proof):
             return False
         self._leaves[index] = hashes

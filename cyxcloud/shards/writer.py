@@ -142,16 +142,17 @@ class ChunkSend:
     async def _put(self, group: HostGroup) -> Statuses:
         hosts = self.plane.hosts
         try:
-            statuses = await group.host.put(self._batch(group), seconds=self.plane.limits.put_seconds)
+            answered = await group.host.put(self._batch(group), seconds=self.plane.limits.put_seconds)
         except (HostUnavailable, WireError):
             hosts.avoid_host(group.host)
             return dict.fromkeys(group.indexes, Status.DOWN)
         except HostRefused as refusal:
             hosts.avoid_host(group.host)
             return dict.fromkeys(group.indexes, refusal.status)
+        # Of an answer counts what was asked for, nothing else that a host may say.
+        statuses = {at: answered.get(at, Status.BUSY) for at in group.indexes}
         for at, node in zip(group.indexes, group.nodes, strict=True):
-            status = statuses[at]
-            if status is not Status.OK and status in _NODE_FAULTS:
+            if statuses[at] is not Status.OK and statuses[at] in _NODE_FAULTS:
                 hosts.avoid_node(node)
         return statuses
 

@@ -184,6 +184,17 @@ def test_layout_of_another_size_is_refused(layout: list[int], size: int) -> None
         builder.finish()
 
 
+def test_layout_may_end_in_empty_parts_only() -> None:
+    builder = CidBuilder([3, 0])
+    builder.update(b"abc")
+    assert builder.finish() == object_cid([(chunks_cid(3, [blake3(b"abc").digest()]), 3), (chunks_cid(0, []), 0)])
+    for layout in ([3, 0, 1], [3, 2]):
+        builder = CidBuilder(layout)
+        builder.update(b"abc")
+        with pytest.raises(LayoutError):
+            builder.finish()
+
+
 @given(st.lists(st.integers(0, 5 << 40), min_size=1, max_size=50))
 def test_layout_text_round_trip(sizes: list[int]) -> None:
     assert parse_layout(format_layout(sizes)) == sizes
@@ -195,7 +206,23 @@ def test_layout_text_is_run_length_coded() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "5*", "*5", "5*0", "-1", "05", "5,", "1*10001", "1*9999,1*2", "٣", "1" * 14, "5497558138881"]
+    "text",
+    [
+        "",
+        "x",
+        "5*",
+        "*5",
+        "5*0",
+        "-1",
+        "05",
+        "5,",
+        "1*10001",
+        "1*9999,1*2",
+        "٣",
+        "1" * 14,
+        "5497558138881",
+        "1," * 300_000,
+    ],
 )
 def test_layout_text_that_is_none(text: str) -> None:
     with pytest.raises(LayoutError):

@@ -85,7 +85,7 @@ DAMAGES: list[Damage] = [gone, flipped, forged, swapped, stale, zeroed, truncate
 
 
 async def test_all_1001_patterns_of_four_missing() -> None:
-    """One block a shard: checked, rebuilt and decrypted in the event loop."""
+    """One block a shard."""
     data = some_bytes(100_000)
     with rig(nodes_each=14) as plane:
         ref, cipher = await plane.store(data)
@@ -103,7 +103,7 @@ async def test_all_1001_patterns_of_four_missing() -> None:
 
 
 async def test_all_1001_patterns_of_four_damaged() -> None:
-    """Two blocks a shard, in threads; every kind of damage at every place, with and without what earlier reads proved."""
+    """Two blocks a shard; every kind of damage at every place, with and without what earlier reads proved."""
     with rig(nodes_each=14) as plane:
         ref, cipher = await plane.store(DATA)
         whole = [stored(plane, ref, index) for index in range(14)]

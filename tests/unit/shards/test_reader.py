@@ -20,7 +20,7 @@ from cyxcloud.wire.shardhost import GetAnswer, GetBatch
 from cyxcloud.wire.status import Status
 from tests.unit.shards.rig import DEK, MIB, Rig, limits, rig, some_bytes
 
-DATA = some_bytes(MIB + 777)
+DATA = some_bytes(2 * MIB + 777)  # above what is worked on in the event loop
 
 
 class Counting:
@@ -120,6 +120,17 @@ async def test_avoided_nodes_are_not_asked_while_others_suffice() -> None:
         for node in ref.nodes[1:6]:
             plane.plane.hosts.avoid_node(node)
         assert await plane.reader().read(ref, cipher, 0, len(DATA)) == DATA
+
+
+async def test_nodes_that_no_host_serves_are_made_up_for() -> None:
+    with rig(hosts=14, nodes_each=1) as plane:
+        ref, cipher = await plane.store(DATA)
+        plane.with_hosts(list(plane.memory[4:]))
+        assert await plane.reader().read(ref, cipher, 0, len(DATA)) == DATA
+        plane.with_hosts(list(plane.memory[5:]))
+        with pytest.raises(ChunkUnavailable):
+            await plane.reader().read(ref, cipher, 0, len(DATA))
+        assert set(plane.wrong().values()) == {Fault.UNREACHABLE}
 
 
 @pytest.mark.parametrize("late", [1, 4])
