@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 WATCH_SECONDS = 1.0
 # Sizes are for people to look at; writing them each second would be a commit a second for nothing.
 SIZES_SECONDS = 30.0
+# Hosts that start together with the coordinator get this long before they count as gone.
+PATIENCE_SECONDS = 10.0
+FIRST_LOOK_SECONDS = 0.1
 UP = "up"
 _STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only"}
 
@@ -51,8 +54,13 @@ class NodeWatch:
         self._hosts, self._reader, self._writer, self._clock = hosts, reader, writer, clock
         self._random = random.SystemRandom()
         self._sizes_at = 0.0
+        self._started_at: float | None = None
 
     async def step(self, now: float) -> Did | Idle:
+        if self._started_at is None:
+            self._started_at = now
+        if now < self._started_at + PATIENCE_SECONDS and not all(host.connected for host in self._hosts):
+            return Idle(now + FIRST_LOOK_SECONDS)
         infos = await self._ask_all()
         rows = nodes.read_all(self._reader)
         changed = [row for row in rows if Seen(row.state, row.reason) != _seen(infos.get(row.node_id))]

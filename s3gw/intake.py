@@ -113,7 +113,7 @@ class RequestBody:
             async with asyncio.timeout(IDLE_SECONDS):
                 while True:
                     data, ends_http_chunk = await self._reader.readchunk()
-                    if data or not ends_http_chunk:
+                    if data or not ends_http_chunk or self._reader.at_eof():
                         return data
         except TimeoutError:
             raise S3Error(Code.REQUEST_TIMEOUT) from None

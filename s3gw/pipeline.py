@@ -180,11 +180,11 @@ async def _send(request: web.BaseRequest, response: Response, request_id: str) -
     return await _stream(request, response, body, headers)
 
 
-def _bodiless(response: Response, headers: Mapping[str, str]) -> web.Response:
-    answer = web.Response(status=response.status, headers=headers)
+def _bodiless(response: Response, headers: dict[str, str]) -> web.Response:
+    """A HEAD says how long the body would be."""
     if response.length is not None and response.status not in _BODILESS:
-        answer.content_length = response.length
-    return answer
+        headers["Content-Length"] = str(response.length)
+    return web.Response(status=response.status, headers=headers)
 
 
 async def _stream(
