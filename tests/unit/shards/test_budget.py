@@ -64,7 +64,7 @@ async def test_cancelling_the_first_in_line_lets_the_next_in() -> None:
     second = asyncio.create_task(budget.reserve(5))
     await settled()
     first.cancel()
-    await asyncio.wait_for(second, 1)
+    await asyncio.wait_for(second, 10)
     assert budget.used == 10
 
 

@@ -18,7 +18,7 @@ from cyxcloud.shards.plan import ChunkRef
 from cyxcloud.shards.writer import store_chunk
 from cyxcloud.wire.shardhost import GetAnswer, GetBatch
 from cyxcloud.wire.status import Status
-from tests.unit.shards.rig import DEK, MIB, Rig, limits, rig, some_bytes
+from tests.unit.shards.rig import DEK, HEDGING, MIB, Rig, limits, rig, some_bytes
 
 DATA = some_bytes(2 * MIB + 777)  # above what is worked on in the event loop
 
@@ -136,18 +136,18 @@ async def test_nodes_that_no_host_serves_are_made_up_for() -> None:
 @pytest.mark.parametrize("late", [1, 4])
 async def test_late_hosts_are_hedged(late: int) -> None:
     """R9: some of fourteen hosts never answer; the read takes little more than the hedge delay."""
-    with rig(hosts=14, nodes_each=1, limits=limits(read_seconds=10.0)) as plane:
+    with rig(hosts=14, nodes_each=1, limits=HEDGING) as plane:
         ref, cipher = await plane.store(DATA)
         for host in random.Random(late).sample(plane.memory, late):
             host.delay_seconds = 30
         started = time.monotonic()
         assert await plane.reader().read(ref, cipher, 0, len(DATA)) == DATA
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
 
 
 async def test_one_stuck_node_of_a_host_is_worked_around() -> None:
     """The host answers a batch as slowly as its slowest disk: asked one by one, the other nodes answer."""
-    with rig(limits=limits(read_seconds=10.0)) as plane:
+    with rig(limits=HEDGING) as plane:
         ref, cipher = await plane.store(DATA)
         host, stuck, inner = plane.memory[0], ref.nodes[3], plane.memory[0].get
 
@@ -159,17 +159,17 @@ async def test_one_stuck_node_of_a_host_is_worked_around() -> None:
         host.get = get  # type: ignore[method-assign]
         started = time.monotonic()
         assert await plane.reader().read(ref, cipher, 0, len(DATA)) == DATA
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
 
 
 async def test_everything_late_ends_in_time() -> None:
-    with rig() as plane:
+    with rig(limits=limits(read_seconds=0.1)) as plane:
         ref, cipher = await plane.store(DATA)
         plane.memory[0].delay_seconds = 30
         started = time.monotonic()
         with pytest.raises(ChunkUnavailable, match="not answered in time"):
             await plane.reader().read(ref, cipher, 0, len(DATA))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
 
 
 async def test_a_restarting_host_is_waited_for() -> None:
@@ -179,7 +179,7 @@ async def test_a_restarting_host_is_waited_for() -> None:
         reading = asyncio.create_task(plane.reader().read(ref, cipher, 0, len(DATA)))
         await asyncio.sleep(0.02)
         plane.memory[0].available = True
-        assert await asyncio.wait_for(reading, 2) == DATA
+        assert await asyncio.wait_for(reading, 10) == DATA
 
 
 async def test_another_key_opens_nothing() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,10 +10,8 @@ from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher
 from cyxcloud.shards.sink import BlobSink
 from cyxcloud.shards.writer import QuorumLost, ShardConflict, store_chunk
 from cyxcloud.wire.memory import MemoryHost
-from cyxcloud.wire.status import HostRefused, Status
+from cyxcloud.wire.status import HostRefused, Status, WireError
 from tests.unit.shards.rig import DEK, MIB, Rig, limits, rig, some_bytes
-
-Fault = Callable[[Rig], Awaitable[Any]]
 
 
 def stored_on(plane: Rig, shard: ShardId) -> list[MemoryHost]:
@@ -112,7 +109,7 @@ async def test_a_restarting_host_is_waited_for() -> None:
         storing = asyncio.create_task(store_chunk(plane.plane, plane.cipher(), 0, b"data"))
         await asyncio.sleep(0.02)
         plane.memory[0].available = True
-        assert (await asyncio.wait_for(storing, 2)).missing == ()
+        assert (await asyncio.wait_for(storing, 10)).missing == ()
 
 
 async def test_a_host_that_refuses_gives_its_status_to_all_its_shards() -> None:
@@ -130,7 +127,7 @@ async def test_a_host_that_refuses_gives_its_status_to_all_its_shards() -> None:
 async def test_stragglers_are_waited_for_only_so_long() -> None:
     with rig(hosts=14, nodes_each=1) as plane:
         plane.memory[4].delay_seconds = plane.memory[8].delay_seconds = 30
-        chunk = await asyncio.wait_for(store_chunk(plane.plane, plane.cipher(), 0, b"data"), 2)
+        chunk = await asyncio.wait_for(store_chunk(plane.plane, plane.cipher(), 0, b"data"), 10)
         assert chunk.missing == (4, 8)
         assert len(plane.plane.hosts.writable) == 12
 
@@ -159,7 +156,7 @@ async def test_sink_holds_no_more_than_its_budgets() -> None:
         await asyncio.sleep(0)
         assert not third.done()
         await sink.put_chunk(0, one, MIB)
-        buffer = await asyncio.wait_for(third, 2)
+        buffer = await asyncio.wait_for(third, 10)
         await sink.put_chunk(1, two, MIB)
         await sink.put_chunk(2, buffer, 10)
         assert [chunk.size for chunk in await sink.finish()] == [MIB, MIB, 10]
@@ -204,3 +201,47 @@ async def test_abort_stops_and_gives_everything_back() -> None:
         await sink.abort()
         assert (plane.plane.receiving.used, plane.plane.sending.used) == (0, 0)
         assert plane.plane.pool._load == {}
+
+
+async def test_abandon_gives_back_the_chunks_that_were_durable() -> None:
+    with rig() as plane:
+        sink = BlobSink(plane.plane, BlobId(5), DEK)
+        for index in (1, 0):
+            await sink.put_chunk(index, await sink.buffer(10), 10)
+        await asyncio.wait(sink._tasks)
+        plane.memory[0].delay_seconds = 30
+        await sink.put_chunk(2, await sink.buffer(10), 10)
+        await asyncio.sleep(0)
+        assert [chunk.index for chunk in await sink.abandon()] == [0, 1]
+        assert (plane.plane.receiving.used, plane.plane.sending.used) == (0, 0)
+
+
+async def test_of_an_answer_counts_only_what_was_asked() -> None:
+    """A host that vouches for other hosts' shards, and not for its own, changes nothing about theirs."""
+
+    class Boasting(MemoryHost):
+        async def put(self, batch: Any, *, seconds: float = 0) -> dict[int, Status]:
+            return {index: Status.OK for index in range(14) if index not in batch.indexes}
+
+    with rig(hosts=14, nodes_each=1) as plane:
+        boasting = [Boasting(host.identities.values()) for host in plane.memory[:3]]
+        plane.with_hosts([*boasting, *plane.memory[3:]])
+        with pytest.raises(QuorumLost):
+            await store_chunk(plane.plane, plane.cipher(), 0, b"data")
+
+
+async def test_a_host_that_breaks_the_protocol_is_a_host_gone() -> None:
+    class Babbling(MemoryHost):
+        async def put(self, batch: Any, *, seconds: float = 0) -> dict[int, Status]:
+            raise WireError("lengths disagree")
+
+        async def get(self, batch: Any, into: memoryview | None = None, *, seconds: float = 0) -> Any:
+            raise WireError("lengths disagree")
+
+    with rig(hosts=14, nodes_each=1) as plane:
+        ref, reading = await plane.store(b"data")
+        babbling = [Babbling(host.identities.values()) for host in plane.memory[:2]]
+        plane.with_hosts([*babbling, *plane.memory[2:]])
+        assert (await store_chunk(plane.plane, plane.cipher(), 0, b"data")).missing == (0, 1)
+        plane.with_hosts([*babbling, *plane.memory[2:]])
+        assert bytes(await plane.reader().read(ref, reading, 0, 4)) == b"data"
