@@ -56,7 +56,7 @@ class Supervisor:
     lock_fds: tuple[int, ...]
     endpoint: str = ""
     _keepers: list[Keeper] = field(default_factory=list)
-    _unclosed: dict[int, int] = field(default_factory=dict)  # session number -> slot
+    _unclosed: set[int] = field(default_factory=set)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _address: str = ""
 
@@ -95,8 +95,15 @@ class Supervisor:
         await self._stop.wait()
 
     async def _end(self) -> None:
-        for kind in ("gateway", "coordinator", "nodehost"):
-            await asyncio.gather(*(keeper.stop() for keeper in self._keepers if keeper.role.kind == kind))
+        await self._stop_all("gateway")
+        for path in self.home.run.glob("gateway-*.session"):
+            self._note_session(path)
+        await self._close_sessions()
+        await self._stop_all("coordinator")
+        await self._stop_all("nodehost")
+
+    async def _stop_all(self, kind: str) -> None:
+        await asyncio.gather(*(keeper.stop() for keeper in self._keepers if keeper.role.kind == kind))
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,7 +166,7 @@ class Supervisor:
         for path in self.home.run.glob("*.sock"):
             path.unlink()
         for path in self.home.run.glob("gateway-*.session"):
-            self._note_session(path, int(path.stem.rpartition("-")[2]))
+            self._note_session(path)
 
     def _write_roles(self) -> None:
         running = [(keeper.role, keeper.pid) for keeper in self._keepers if keeper.pid is not None]
@@ -190,24 +197,24 @@ class Supervisor:
 
     async def _on_death(self, death: Death) -> None:
         if death.role.kind == "gateway":
-            self._note_session(self.home.session_file(death.role.number), death.role.number)
+            self._note_session(self.home.session_file(death.role.number))
             await self._close_sessions()
 
-    def _note_session(self, path: Path, slot: int) -> None:
+    def _note_session(self, path: Path) -> None:
         text = path.read_text().strip() if path.exists() else ""
         if text.isdecimal():
-            self._unclosed[int(text)] = slot
+            self._unclosed.add(int(text))
         path.unlink(missing_ok=True)
 
     async def _close_sessions(self) -> None:
-        for number, slot in list(self._unclosed.items()):
-            ended = {"session": number, "slot": slot}
+        for number in sorted(self._unclosed):
+            ended = {"session": number}
             try:
                 await asyncio.to_thread(control.ask, self.home.control_socket, "POST", "/session/closed", ended)
             except control.NoAnswer as error:
                 log.info("session is closed later", session=number, reason=str(error))
                 return
-            self._unclosed.pop(number, None)
+            self._unclosed.discard(number)
 
     async def _watch(self) -> None:
         """Each second: sessions still to be closed, and a writer that holds the database's lock and does not move."""

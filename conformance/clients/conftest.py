@@ -68,7 +68,7 @@ def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield given
         return
     with own_store(tmp_path_factory.mktemp(request.param), tls=request.param == "https") as made:
-        yield made
+        yield made.endpoint
 
 
 @pytest.fixture

@@ -61,8 +61,17 @@ class Endpoint:
         return self.url.startswith("https:")
 
 
+@dataclass(frozen=True, slots=True)
+class OwnStore:
+    """A store that runs: its endpoint, its data folder and its supervisor."""
+
+    endpoint: Endpoint
+    data: Path
+    pid: int
+
+
 @contextmanager
-def own_store(folder: Path, *, tls: bool, options: tuple[str, ...] = ()) -> Iterator[Endpoint]:
+def own_store(folder: Path, *, tls: bool = False, options: tuple[str, ...] = ()) -> Iterator[OwnStore]:
     """`cyxcloud up` on a new data folder, as a user would start it, ended by Ctrl-C's signal."""
     data = folder / "data"
     command = [str(PROGRAM), "up", "--data", str(data), "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", *options]
@@ -75,7 +84,8 @@ def own_store(folder: Path, *, tls: bool, options: tuple[str, ...] = ()) -> Iter
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        yield Endpoint(_until_ready(data, process, log), ACCESS_KEY, SECRET_KEY, ca=ca)
+        url = _until_ready(data, process, log)
+        yield OwnStore(Endpoint(url, ACCESS_KEY, SECRET_KEY, ca=ca), data, process.pid)
     finally:
         process.send_signal(signal.SIGINT)
         try:

@@ -19,6 +19,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 FILE_BYTES = 16 * 1024 * 1024
 FILE_COUNT = 4
+CHATTY = ("alembic", "asyncio")  # say at info what only their own developers want to know
 
 
 def configure(
@@ -48,6 +49,8 @@ def configure(
     handler.setLevel((stream_level if file is not None else level).upper())
     handler.setFormatter(_formatter(role, shared, json=json, colors=on_screen.isatty()))
     root.addHandler(handler)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
