@@ -74,7 +74,8 @@ class Gathering:
         now = self._plane.clock.monotonic
         started = now()
         deadline = started + self._plane.limits.read_seconds
-        waits = [started + hedge_seconds, started + max(self._plane.limits.late_seconds, 2 * hedge_seconds), deadline]
+        late = started + max(self._plane.limits.late_seconds, 2 * hedge_seconds)
+        waits = [min(started + hedge_seconds, deadline), min(late, deadline), deadline]
         self._ask_data()
         try:
             while lost := self._lost():
