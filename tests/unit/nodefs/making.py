@@ -1,0 +1,128 @@
+"""Nodes, shards and stores for tests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cyxcloud.core.clock import ManualClock
+from cyxcloud.core.durable import DISK, Disk
+from cyxcloud.core.ids import BlobId, NodeId, ShardId
+from cyxcloud.core.merkle import block_hashes, chunk_root_and_proofs, tree_root
+from cyxcloud.wire.orders import Order, encode_order, sign_order
+from cyxcloud.wire.shardhost import PutBatch
+from cyxcloud.wire.status import Status
+from nodefs.commit import DeleteJob, PutJob, SyncThreads, commit_round
+from nodefs.folder import open_folder
+from nodefs.provision import create_node
+from nodefs.recovery import Findings, open_store
+from nodefs.space import DiskSpace
+from nodefs.store import NodeStore, PutItem
+
+CLUSTER = b"cluster-16-bytes"
+INCARNATION = b"incarnation-one!"
+COORDINATOR = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+COORDINATOR_PUBLIC = COORDINATOR.public_key().public_bytes_raw()
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    payloads: list[bytes]
+    hashes: list[bytes]
+    proofs: list[bytes]
+
+
+def pieces(size: int, count: int = 14, seed: int = 1) -> Pieces:
+    payloads = [random.Random(seed * 1000 + at).randbytes(size) for at in range(count)]
+    leaves = [block_hashes(payload) for payload in payloads]
+    _, proofs = chunk_root_and_proofs([tree_root(leaf) for leaf in leaves])
+    return Pieces(payloads, [b"".join(leaf) for leaf in leaves], proofs)
+
+
+def batch(made: Pieces, nodes: Sequence[NodeId], blob: int, chunk: int = 0, *, verify: bool = False) -> PutBatch:
+    count = len(nodes)
+    return PutBatch(
+        blob=BlobId(blob),
+        chunk=chunk,
+        total=14,
+        shard_size=len(made.payloads[0]),
+        indexes=range(count),
+        nodes=nodes,
+        block_hashes=made.hashes[:count],
+        proofs=made.proofs[:count],
+        payloads=made.payloads[:count],
+        verify=verify,
+    )
+
+
+def signed_order(node: NodeId, shards: Sequence[ShardId], now_ms: int, **changes: object) -> tuple[bytes, bytes]:
+    fields = {
+        "cluster_id": CLUSTER,
+        "incarnation": INCARNATION,
+        "node_id": node,
+        "shards": tuple(shards),
+        "issued_at_ms": now_ms,
+        "expires_at_ms": now_ms + 60_000,
+        "sequence": 1,
+    }
+    order = encode_order(Order(**{**fields, **changes}))  # type: ignore[arg-type]
+    return order, sign_order(COORDINATOR, order)
+
+
+class OneNode:
+    """A store driven round by round, without threads; opened again as after a crash by reopen()."""
+
+    def __init__(self, path: Path, disk: Disk = DISK, *, capacity_bytes: int = 0) -> None:
+        self.path = path
+        self.disk = disk
+        self.clock = ManualClock()
+        if not path.exists():
+            create_node(path, "one", CLUSTER, INCARNATION, COORDINATOR_PUBLIC, capacity_bytes=capacity_bytes)
+        self.store: NodeStore
+        self.findings: Findings
+        self.open()
+
+    @property
+    def pack(self) -> Path:
+        return sorted(self.store.folder.packs.glob("*.pack"))[-1]
+
+    def open(self) -> None:
+        self.space = DiskSpace(self.path, self.clock, self.disk)
+        self.store, self.findings = open_store(open_folder(self.path), self.space, self.clock, self.disk)
+
+    def reopen(self) -> None:
+        """As after kill -9: nothing is flushed, the descriptors just go."""
+        self.store.index.close()
+        self.store.orders.close()
+        for pack in self.store.packs.values():
+            pack.close()
+        self.open()
+
+    def put(self, made: Pieces, blob: int, chunk: int = 0, count: int = 1, *, verify: bool = False) -> list[Status]:
+        """Shard 0, 1, ... of this chunk, all on this node."""
+        wanted = batch(made, [self.store.node_id] * count, blob, chunk, verify=verify)
+        job = PutJob([(self.store, PutItem(wanted, at)) for at in range(count)], 0, lambda _: None)
+        self.round([job])
+        return [item.status for _, item in job.items]
+
+    def delete(self, *shards: ShardId) -> DeleteJob:
+        order, signature = signed_order(self.store.node_id, shards, self.clock.now_ms())
+        job = DeleteJob(self.store, shards, order, signature, lambda _: None)
+        self.round([job])
+        return job
+
+    def round(self, jobs: Sequence[PutJob | DeleteJob]) -> None:
+        syncs = SyncThreads(2)
+        syncs.start()
+        try:
+            commit_round(list(jobs), self.space, syncs, self.clock)
+        finally:
+            syncs.stop()
+
+    def read(self, blob: int, chunk: int = 0, index: int = 0) -> bytes | Status:
+        found = self.store.read(blob, chunk, index, 0, 0)
+        return found if isinstance(found, Status) else bytes(found.payload)
