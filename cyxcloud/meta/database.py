@@ -11,11 +11,15 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import MetadataDamaged, SchemaMismatch
 from cyxcloud.meta.statement import SQLITE
 from cyxcloud.meta.writer import Writer, open_lock, open_writable, turn
+
+if TYPE_CHECKING:  # psycopg is an extra
+    from cyxcloud.meta.postgres import PostgresDatabase
 
 # What the migrations lead to; `test_migrations` holds it against them.
 REVISION = "0001"
@@ -110,6 +114,10 @@ class Database:
         return Connection(driver, SQLITE)
 
 
-def database_files(path: Path) -> list[Path]:
-    """The files that make up a database, as far as they exist."""
-    return [each for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")) if os.path.lexists(each)]
+def open_database(where: str | Path) -> Database | PostgresDatabase:
+    """SQLite at a path, or PostgreSQL at a postgresql:// URL (extra `postgres`)."""
+    if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
+        from cyxcloud.meta.postgres import PostgresDatabase
+
+        return PostgresDatabase(where)
+    return Database(Path(where))

@@ -46,11 +46,19 @@ _FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 class Submits(Protocol):
-    """What requests are handed to: the writer itself, or the writer bound to a session."""
+    """What requests are handed to: a writer itself, or one bound to a session."""
 
     async def submit(self, request: Request[T]) -> T: ...
 
     def call(self, request: Request[T]) -> T: ...
+
+
+class Writes(Protocol):
+    """A writer of either database."""
+
+    async def submit(self, request: Request[T], session: SessionNumber | None = None) -> T: ...
+
+    def call(self, request: Request[T], session: SessionNumber | None = None) -> T: ...
 
 
 class Outcome:
@@ -93,7 +101,7 @@ class BoundWriter:
     """The writer for one write session: its requests fail with SessionClosed once that is closed, even where the
     process has opened another meanwhile, since the ids they carry are of this one."""
 
-    def __init__(self, writer: Writer, session: SessionNumber) -> None:
+    def __init__(self, writer: Writes, session: SessionNumber) -> None:
         self.session = session
         self._writer = writer
 

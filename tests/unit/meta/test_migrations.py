@@ -11,9 +11,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from cyxcloud.meta import cluster
-from cyxcloud.meta.database import REVISION, Database
+from cyxcloud.meta.database import REVISION, Database, open_database
 from cyxcloud.meta.errors import MetadataDamaged, SchemaMismatch
 from cyxcloud.meta.migrations import config
+from cyxcloud.meta.postgres import PostgresDatabase
 from cyxcloud.meta.schema import metadata
 from cyxcloud.meta.writer import open_writable
 
@@ -105,6 +106,11 @@ def test_damage_is_found(database: Database) -> None:
     database.path.write_bytes(data)
     with pytest.raises((MetadataDamaged, sqlite3.DatabaseError)):
         database.check_quickly()
+
+
+def test_open_database_takes_a_path_or_a_url(tmp_path: Path) -> None:
+    assert isinstance(open_database(tmp_path / "meta.db"), Database)
+    assert isinstance(open_database("postgresql://localhost/cyx"), PostgresDatabase)
 
 
 def test_a_reader_cannot_write(database: Database) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,14 @@ from cyxcloud.meta.database import Database
 from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
 from cyxcloud.meta.writer import BATCH_REQUESTS, Writer
 from tests.unit.meta.build import add_bucket, bucket_row
+
+
+@pytest.fixture
+def writer(database: Database) -> Iterator[Writer]:
+    started = database.writer()
+    started.start()
+    yield started
+    started.close()
 
 
 def adds(number: int) -> Callable[[Connection], bool]:
