@@ -41,6 +41,9 @@ JOIN_SECONDS = 0.05
 BATCH_REQUESTS = 512
 WRITE_CACHE_KIB = 65536
 LOCK_NAME = "writer.lock"
+# Only somebody outside the flock (a backup, a shell) can make SQLite wait.
+BUSY_MS = 10_000
+CHECKPOINT_WAIT_MS = 100
 # SQLite's result codes for a disk that takes no more, the second when it cannot grow the WAL's index.
 _FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
@@ -273,7 +276,12 @@ class _CheckpointRequest:
 
     def __call__(self, conn: Connection) -> Checkpoint:
         mode = "TRUNCATE" if self.truncate else "PASSIVE"
-        _busy, wal_pages, moved = conn.driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        # Truncating waits for readers of the old pages, and every writer waits for us: not long.
+        conn.script(f"PRAGMA busy_timeout={CHECKPOINT_WAIT_MS}")
+        try:
+            _busy, wal_pages, moved = conn.driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        finally:
+            conn.script(f"PRAGMA busy_timeout={BUSY_MS}")
         return Checkpoint(wal_pages, moved)
 
 
@@ -285,7 +293,7 @@ def open_writable(path: Path, *, create: bool = False) -> sqlite3.Connection:
         check_same_thread=False,  # opened by the starter, used by the writer's thread alone
         cached_statements=256,
     )
-    driver.execute("PRAGMA busy_timeout=10000")
+    driver.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     driver.execute("PRAGMA journal_mode=WAL")
     driver.execute("PRAGMA synchronous=FULL")
     driver.execute("PRAGMA wal_autocheckpoint=0")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -345,3 +346,16 @@ async def test_a_checkpoint_waits_for_the_batch_before_it(database: Database, wr
     assert await first
     assert await second
     assert (await checkpoint).wal_pages > 0
+
+
+def test_truncating_does_not_wait_for_a_long_reader(database: Database, writer: Writer) -> None:
+    writer.call(adds(1))
+    conn = database.reader()
+    with conn.snapshot():
+        assert buckets.read(conn, "bucket-1") is not None
+        writer.call(adds(2))
+        began = time.monotonic()
+        assert not writer.checkpoint(truncate=True).complete
+        assert time.monotonic() - began < 2
+    assert writer.checkpoint(truncate=True).complete
+    assert len(names(database)) == 2
