@@ -159,6 +159,7 @@ class Rclone:
             "SECRET_ACCESS_KEY": self.endpoint.secret_key,
             "REGION": self.endpoint.region,
             "CHUNK_SIZE": f"{PART_MIB}Mi",
+            "UPLOAD_CUTOFF": f"{PART_MIB}Mi",
         }
         more = {f"RCLONE_CONFIG_CYX_{name}": value for name, value in remote.items()} | {"RCLONE_CONFIG": "/notfound"}
         if self.endpoint.ca:
