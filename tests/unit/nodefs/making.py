@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.clock import ManualClock
-from cyxcloud.core.durable import DISK, Disk
+from cyxcloud.core.durable import Disk, SystemDisk
 from cyxcloud.core.ids import BlobId, NodeId, ShardId
 from cyxcloud.core.merkle import block_hashes, chunk_root_and_proofs, tree_root
 from cyxcloud.wire.orders import Order, encode_order, sign_order
@@ -27,6 +27,19 @@ CLUSTER = b"cluster-16-bytes"
 INCARNATION = b"incarnation-one!"
 COORDINATOR = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 COORDINATOR_PUBLIC = COORDINATOR.public_key().public_bytes_raw()
+
+
+class UnsyncedDisk(SystemDisk):
+    """For what a test only needs to be there: no test of ours cuts the power."""
+
+    def fsync(self, fd: int) -> None:
+        pass
+
+    def fdatasync(self, fd: int) -> None:
+        pass
+
+
+UNSYNCED = UnsyncedDisk()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +89,21 @@ def signed_order(node: NodeId, shards: Sequence[ShardId], now_ms: int, **changes
 class OneNode:
     """A store driven round by round, without threads; opened again as after a crash by reopen()."""
 
-    def __init__(self, path: Path, disk: Disk = DISK, *, capacity_bytes: int = 0) -> None:
+    def __init__(self, path: Path, disk: Disk = UNSYNCED, *, capacity_bytes: int = 0) -> None:
         self.path = path
         self.disk = disk
         self.clock = ManualClock()
         if not path.exists():
-            create_node(path, "one", CLUSTER, INCARNATION, COORDINATOR_PUBLIC, capacity_bytes=capacity_bytes)
+            create_node(
+                path, "one", CLUSTER, INCARNATION, COORDINATOR_PUBLIC, capacity_bytes=capacity_bytes, disk=UNSYNCED
+            )
         self.store: NodeStore
         self.findings: Findings
         self.open()
 
     @property
     def pack(self) -> Path:
-        return sorted(self.store.folder.packs.glob("*.pack"))[-1]
+        return max(self.store.folder.packs.glob("*.pack"))
 
     def open(self) -> None:
         self.space = DiskSpace(self.path, self.clock, self.disk)
@@ -96,11 +111,14 @@ class OneNode:
 
     def reopen(self) -> None:
         """As after kill -9: nothing is flushed, the descriptors just go."""
+        self.abandon()
+        self.open()
+
+    def abandon(self) -> None:
         self.store.index.close()
         self.store.orders.close()
         for pack in self.store.packs.values():
             pack.close()
-        self.open()
 
     def put(self, made: Pieces, blob: int, chunk: int = 0, count: int = 1, *, verify: bool = False) -> list[Status]:
         """Shard 0, 1, ... of this chunk, all on this node."""

@@ -43,9 +43,12 @@ def test_header_round_trips(made: tuple[ShardId, int, bytes, bytes, bytes]) -> N
     shard, size, hashes, proof, head = made
     header = decode_header(head)
     assert (header.shard, header.shard_size, header.block_hashes, header.proof) == (shard, size, hashes, proof)
-    assert header.state == LIVE and header.stored_at_ms == 7 and header.incarnation == b"i" * 16
+    assert header.state == LIVE
+    assert header.stored_at_ms == 7
+    assert header.incarnation == b"i" * 16
     assert header.payload_at == len(head) <= ALIGN_BYTES
-    assert header.record_bytes % ALIGN_BYTES == 0 and header.record_bytes - len(head) - size < ALIGN_BYTES
+    assert header.record_bytes % ALIGN_BYTES == 0
+    assert header.record_bytes - len(head) - size < ALIGN_BYTES
     assert read_live(memoryview(head), shard.blob, shard.chunk, shard.index) == (size, hashes, proof, len(head))
 
 

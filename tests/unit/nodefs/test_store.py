@@ -75,7 +75,8 @@ def test_read_of_blocks_gives_only_these(node: OneNode) -> None:
         assert isinstance(found, ShardRead)
         assert bytes(found.payload) == BIG.payloads[0][start:end]
     found = node.store.read(BLOB, 0, 0, 9, 1, READ_NOWAIT)
-    assert isinstance(found, ShardRead) and len(found.payload) == 0
+    assert isinstance(found, ShardRead)
+    assert len(found.payload) == 0
 
 
 def test_put_again_is_ok_with_the_same_content_and_a_conflict_with_other(node: OneNode) -> None:
@@ -112,13 +113,16 @@ def test_verify_refuses_a_payload_that_is_not_its_hashes(node: OneNode) -> None:
 def test_delete_leaves_nothing_and_gives_a_signed_receipt(node: OneNode) -> None:
     node.put(SMALL, BLOB, count=2)
     job = node.delete(shard(0), shard(9))
-    assert job.answer is not None and job.answer.statuses == [Status.OK, Status.NOT_FOUND]
+    assert job.answer is not None
+    assert job.answer.statuses == [Status.OK, Status.NOT_FOUND]
     receipt = decode_receipt(job.answer.receipt)
-    assert receipt.order_hash == order_hash(job.order) and receipt.statuses == (Status.OK, Status.NOT_FOUND)
+    assert receipt.order_hash == order_hash(job.order)
+    assert receipt.statuses == (Status.OK, Status.NOT_FOUND)
     public = node.store.folder.identity.public_key
     assert receipt_signed_by(public, job.answer.receipt, job.answer.signature)
     assert not receipt_signed_by(public, job.answer.receipt + b" ", job.answer.signature)
-    assert node.read(BLOB) is Status.NOT_FOUND and node.read(BLOB, index=1) == SMALL.payloads[1]
+    assert node.read(BLOB) is Status.NOT_FOUND
+    assert node.read(BLOB, index=1) == SMALL.payloads[1]
     assert (node.store.live_count, node.store.live_bytes) == (1, 8192)
 
 
@@ -164,7 +168,8 @@ def test_enospc_is_full_and_leaves_the_node_up(tmp_path: Path) -> None:
     node.put(SMALL, BLOB)
     disk.error["pwritev"] = errno.ENOSPC
     assert node.put(SMALL, BLOB + 1) == [Status.FULL]
-    assert not node.store.down_reason and node.read(BLOB + 1) is Status.NOT_FOUND
+    assert not node.store.down_reason
+    assert node.read(BLOB + 1) is Status.NOT_FOUND
     disk.error.clear()
     node.clock.advance(1)
     assert node.put(SMALL, BLOB + 1) == [Status.OK]
@@ -177,7 +182,8 @@ def test_failed_write_or_sync_is_never_acknowledged_and_takes_the_node_down(tmp_
     node.put(SMALL, BLOB)
     disk.error[call] = errno.EIO
     assert node.put(SMALL, BLOB + 1) == [Status.IO_ERROR]
-    assert node.store.info().state is NodeState.DOWN and node.read(BLOB) is Status.DOWN
+    assert node.store.info().state is NodeState.DOWN
+    assert node.read(BLOB) is Status.DOWN
     disk.error.clear()
     assert node.put(SMALL, BLOB + 2) == [Status.DOWN]
     node.reopen()
@@ -221,7 +227,8 @@ def test_damaged_header_is_corrupt_then_quarantined_then_put_again(node: OneNode
     assert len(list(node.store.folder.quarantine.iterdir())) == 1
     assert node.put(SMALL, BLOB) == [Status.OK]
     node.reopen()
-    assert node.read(BLOB) == SMALL.payloads[0] and node.store.live_count == 1
+    assert node.read(BLOB) == SMALL.payloads[0]
+    assert node.store.live_count == 1
 
 
 def test_scrub_finds_a_damaged_payload_and_a_lost_header(node: OneNode) -> None:
