@@ -1,8 +1,8 @@
 """Files that are whole or absent after a crash, for all that is not a pack.
 
 Order: temp file beside the target, write, fsync, rename (or link, which fails where the name is taken), fsync the
-folder; only then does the call return. A crash before the rename leaves `.tmp-*`, which nobody reads and make_dirs' callers may
-sweep; after it the new content is there.
+folder; only then does the call return. A crash before the rename leaves `.tmp-*`, which nobody reads; after it the new
+content is there.
 Every operation goes through a Disk, so that tests can put faults under exactly this code; packs use the same object.
 """
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Sequence
-from typing import Protocol
+from typing import cast
 
 from google.protobuf.message import DecodeError
 
-from cyxcloud.core.merkle import Buffer
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.status import WireError
 
@@ -26,10 +24,6 @@ MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 _STAGE_BYTES = 256 * 1024
 # Below this the rest of a payload goes through the staging buffer, so that what follows it comes with the same read.
 _DIRECT_BYTES = 48 * 1024
-
-
-class WritableTransport(Protocol):
-    def writelines(self, list_of_data: Sequence[Buffer]) -> None: ...
 
 
 def frame(envelope: pb.Envelope) -> bytes:
@@ -68,8 +62,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
     # -- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         if self._message is not None and len(self._target) - self._filled >= _DIRECT_BYTES:
@@ -77,13 +71,13 @@ class FrameProtocol(asyncio.BufferedProtocol):
         return self._stage[self._end :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._message is not None and len(self._target) - self._filled >= _DIRECT_BYTES:
-            self._filled += nbytes
-            if self._filled == len(self._target):
-                self._deliver()
-            return
-        self._end += nbytes
         try:
+            if self._message is not None and len(self._target) - self._filled >= _DIRECT_BYTES:
+                self._filled += nbytes
+                if self._filled == len(self._target):
+                    self._deliver()
+                return
+            self._end += nbytes
             while self._parse():
                 pass
         except WireError as error:
