@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.ids import BlobId, NodeId, SessionNumber, ShardId
@@ -331,3 +332,13 @@ async def test_late_answers_are_dropped_and_leave_the_callers_buffer_alone(tmp_p
         answer = await client.get(replace(asked, indexes=range(10)))
         assert bytes(answer.payload) == b"".join(BIG.payloads[:10])
         assert not any(target)
+
+
+def test_host_and_client_work_on_uvloop(tmp_path: Path) -> None:
+    async def round_trip() -> bytes:
+        async with real_host(tmp_path) as client:
+            nodes = nodes_of(client)
+            await client.put(batch(BIG, nodes, BLOB))
+            return bytes((await client.get(GetBatch(BlobId(BLOB), 0, range(14), nodes))).payload)
+
+    assert uvloop.run(round_trip()) == b"".join(BIG.payloads)

@@ -212,3 +212,13 @@ def test_largest_message_fits_the_staging_buffer() -> None:
     large = frame(pb.Envelope(request_id=2, error=pb.Error(text="x" * (MAX_MESSAGE_BYTES - 20))))
     collector.feed(small * 3 + large + small + large, [60_000] * 20)
     assert [number for number, _ in collector.got] == [1, 1, 1, 2, 1, 2]
+
+
+def test_big_payload_that_makes_no_sense_breaks_the_stream() -> None:
+    class Refusing(Collector):
+        def frame_received(self, message: pb.Envelope, payload: memoryview) -> None:
+            raise WireError("not what was asked for")
+
+    collector = Refusing()
+    collector.feed(frame(pb.Envelope(request_id=1, payload_bytes=500_000)) + bytes(500_000), [])
+    assert collector.error is not None
