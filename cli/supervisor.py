@@ -37,6 +37,8 @@ MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "1073741824",
     "MALLOC_TOP_PAD_": "16777216",
+    # Threads that hand buffers to each other would spread them over arenas, each with its own peak.
+    "MALLOC_ARENA_MAX": "1",
 }
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05

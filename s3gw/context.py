@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects.principal import Principal
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 Headers = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     """One request, verified and authorised. `headers` have lower-case names; `row` is the bucket where one is named."""
 
     request_id: str
@@ -31,10 +29,10 @@ class RequestContext:
     query: Mapping[str, str]
     headers: Headers
     principal: Principal
-    body: RequestBody
+    incoming: RequestBody | None
     store: Store
     region: str
-    location: str = ""
+    scheme: str
 
     @property
     def bucket(self) -> BucketRow:
@@ -42,17 +40,21 @@ class RequestContext:
         return self.row
 
     @property
+    def body(self) -> RequestBody:
+        assert self.incoming is not None, "the operation's row says that it has a body"
+        return self.incoming
+
+    @property
     def key(self) -> bytes:
         assert self.key_bytes is not None
         return self.key_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """`body` is all of it, or pieces of it with `length` bytes in all."""
 
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    status: int
+    headers: dict[str, str]
     body: Buffer | AsyncIterator[Buffer] = b""
     length: int | None = None
 

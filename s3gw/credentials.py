@@ -1,4 +1,4 @@
-"""Access keys as the gateway knows them: read and opened once, forgotten when the coordinator's epoch of access moves."""
+"""Access keys as the gateway knows them: read and opened once, forgotten when the epoch of access moves."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ from s3gw.errors import Code, S3Error
 
 # A client that sends nothing for so long holds memory for nothing; S3's own limit is about the same.
 IDLE_SECONDS = 30.0
+# Joining what the socket gave costs a copy; pieces of this size are joined from few.
+READ_AT_ONCE_BYTES = 64 << 10
 _INCOMPLETE = "You did not provide the number of bytes specified by the Content-Length HTTP header"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -79,7 +81,7 @@ class RequestBody:
         return Digests(found.md5, Checksum(found.checksum.value, checksums.encode_digest(found.digest)))
 
     async def read_document(self, limit: int) -> bytes:
-        """The whole body of a request whose body is a document, its digests checked. Above the limit: EntityTooLarge."""
+        """The whole body of a request whose body is a document, digests checked. Above the limit: EntityTooLarge."""
         if self.length is not None and self.length > limit:
             raise S3Error(Code.ENTITY_TOO_LARGE)
         buffer = bytearray((self.length if self.length is not None else limit) + 1)
@@ -109,11 +111,16 @@ class RequestBody:
         return False
 
     async def _next(self) -> bytes:
+        reader = self._reader
+        # One timer a read is dear; what has already arrived needs none.
+        data = reader.read_nowait(READ_AT_ONCE_BYTES)
+        if data or reader.at_eof():
+            return data
         try:
             async with asyncio.timeout(IDLE_SECONDS):
                 while True:
-                    data, ends_http_chunk = await self._reader.readchunk()
-                    if data or not ends_http_chunk or self._reader.at_eof():
+                    data, ends_http_chunk = await reader.readchunk()
+                    if data or not ends_http_chunk or reader.at_eof():
                         return data
         except TimeoutError:
             raise S3Error(Code.REQUEST_TIMEOUT) from None

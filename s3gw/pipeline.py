@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
@@ -29,6 +29,7 @@ from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.failures import LOGGED, as_s3_error
 from s3gw.handlers import HANDLERS
 from s3gw.intake import RequestBody
+from s3gw.operations import BodyKind, Operation
 from s3gw.resolve import Resolved, Resolver, split_target
 from s3gw.sigv4 import Anonymous, RequestView, SignatureError, Verified, Verifier, fold_headers, header
 from s3gw.unbuilt import refuse_unbuilt
@@ -53,6 +54,7 @@ class Gateway:
     verifier: Verifier
     clock: Clock
     region: str
+    scheme: str = "http"
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         request_id = os.urandom(8).hex().upper()
@@ -79,7 +81,7 @@ class Gateway:
         operation = resolved.operation
         if operation.handler is None:
             raise not_implemented(f"{operation.name} is not implemented")
-        headers = {name: header(view.headers, name) or "" for name in view.headers}
+        headers = _single(view.headers)
         if resolved.hoisted:
             if not (isinstance(verified, Verified) and verified.presigned):
                 raise S3Error(Code.INVALID_REQUEST, "x-amz- parameters belong to presigned requests.")
@@ -93,12 +95,10 @@ class Gateway:
             query=resolved.query,
             headers=headers,
             principal=principal,
-            body=RequestBody(
-                request, plan_body(headers, verified, checksum_is_body=operation.name not in _CHECKSUM_OF_OBJECT)
-            ),
+            incoming=_incoming(request, operation, headers, verified),
             store=self.store,
             region=self.region,
-            location=f"{request.scheme}://{headers.get('host', '')}{view.raw_path}",
+            scheme=self.scheme,
         )
         _authorise(ctx)
         refuse_unbuilt(operation, headers)
@@ -131,6 +131,20 @@ class Gateway:
         return Response(failure.status, {"Content-Type": "application/xml"}, document)
 
 
+def _single(headers: Mapping[str, str | list[str]]) -> dict[str, str]:
+    """Several headers of a name are one list (RFC 9110 5.3)."""
+    return {name: value if isinstance(value, str) else ",".join(value) for name, value in headers.items()}
+
+
+def _incoming(
+    request: web.BaseRequest, operation: Operation, headers: Mapping[str, str], verified: Verified | Anonymous
+) -> RequestBody | None:
+    if operation.body is BodyKind.NONE:
+        return None
+    plan = plan_body(headers, verified, checksum_is_body=operation.name not in _CHECKSUM_OF_OBJECT)
+    return RequestBody(request, plan)
+
+
 def _name(resolved: Resolved | None) -> str:
     return resolved.operation.name if resolved else ""
 
@@ -158,7 +172,7 @@ async def _primed(response: Response) -> Response:
     if not isinstance(body, AsyncIterator):
         return response
     first = await anext(body)
-    return replace(response, body=_rejoined(first, body))
+    return response._replace(body=_rejoined(first, body))
 
 
 async def _rejoined(first: Buffer, rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
 from s3gw.bucket_names import check_bucket_name
@@ -37,8 +37,7 @@ _SIGNING = words(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """`hoisted` are x-amz headers that a presigned URL carries as parameters; they count as headers of the request."""
 
     operation: Operation

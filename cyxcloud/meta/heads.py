@@ -6,8 +6,8 @@ waits) and the key by an advisory lock of the transaction, because a key without
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, insert, literal, select, update
 
@@ -52,8 +52,7 @@ _clear_null = prepare(update(head).where(_at_key).values(null_version=None))
 _remove = prepare(delete(head).where(_at_key))
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(NamedTuple):
     """A key locked for change: its bucket's versioning now, and its head, if it has any version."""
 
     versioning: Versioning

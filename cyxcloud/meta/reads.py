@@ -5,7 +5,7 @@ One statement sees one moment, so an inline body, which goes with its last refer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, select
 
@@ -20,8 +20,7 @@ _BUCKET_COLUMNS = len(bucket.c)
 _VERSION_END = _BUCKET_COLUMNS + len(version.c)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRead:
+class ObjectRead(NamedTuple):
     """`bucket` None: no such bucket. `version` None: no such key or version. `body` is the ciphertext of a single
     inline segment's blob, None where the content lies in chunks, is empty, has several segments, or was not asked
     for."""

@@ -37,8 +37,7 @@ class PlacementState(IntEnum):
     REPLACED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentRow:
+class SegmentRow(NamedTuple):
     """A range of a blob. A segment of length 0 refers to no blob row and counts no reference."""
 
     blob: BlobId
@@ -50,8 +49,7 @@ class SegmentRow:
     cid: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BucketRow:
+class BucketRow(NamedTuple):
     id: BucketId
     name: str
     account: AccountId
@@ -62,8 +60,7 @@ class BucketRow:
     settings: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeadRow:
+class HeadRow(NamedTuple):
     """What the current version of a key shows in a listing, and where its chain stands. `live` is false under a delete
     marker; `next_seq` is given to the next version of the key."""
 
@@ -80,8 +77,7 @@ class HeadRow:
     next_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
+class NewVersion(NamedTuple):
     """A version to be made current. `checksum` is the caller's code for what a listing shows; segments in order, none
     for a delete marker."""
 
@@ -101,8 +97,7 @@ class NewVersion:
     segments: tuple[SegmentRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRow:
+class VersionRow(NamedTuple):
     """`segment` is the first of `segment_count`; the others come from `segments.of`."""
 
     id: VersionId
@@ -146,8 +141,7 @@ class Listing:
     last: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class BlobRow:
+class BlobRow(NamedTuple):
     id: BlobId
     refs: int
     size: int
@@ -157,8 +151,7 @@ class BlobRow:
     chunk_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRow:
+class ChunkRow(NamedTuple):
     n: int
     root: bytes
     placement: PlacementId

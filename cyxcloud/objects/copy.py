@@ -1,7 +1,8 @@
 """Copies write no bytes: the new version or part gets segments of its own on the same blobs.
 
-A blob is shared where nothing about its key changes; all that is stored now is under the keyring, so all of it is. Bytes
-are read, once, only for what cannot be derived: the ETag, checksum and CID of a range, or a checksum newly asked for.
+A blob is shared where nothing about its key changes; all that is stored now is under the keyring, so all of it is.
+Bytes are read, once, only for what cannot be derived: the ETag, checksum and CID of a range, or a checksum newly asked
+for.
 Between the read of the source's rows and the commit its blob may lose its last reference; the transaction then finds no
 row to count up, and the copy fails as if the source had not been there.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cyxcloud.core import checksums
 from cyxcloud.core.checksums import Algorithm, Hasher
@@ -101,7 +102,7 @@ async def _range(store: Store, source: ObjectView, span: tuple[int, int], algori
             async for piece in get.read_segment(store, segment, first, last):
                 await _feed(store, hashers, piece)
                 await _feed(store, [cid], piece)
-            cut.append(replace(segment, offset=segment.offset + first, length=last - first, cid=cid.finish()))
+            cut.append(segment._replace(offset=segment.offset + first, length=last - first, cid=cid.finish()))
         at += segment.length
     checksum = None
     if algorithm is not None:

@@ -1,8 +1,8 @@
 """Shards that a read found missing or wrong become repair entries, off the read's path.
 
-A shard that was not found is filed only while its chunk still lies where the read looked: it may just have moved. Filing
-is not urgent and safe to repeat, so entries are gathered for a moment and lost with the process; the next read of the
-chunk, or the scrub, finds them again.
+A shard that was not found is filed only while its chunk still lies where the read looked: it may just have moved.
+Filing is not urgent and safe to repeat, so entries are gathered for a moment and lost with the process; the next read
+of the chunk, or the scrub, finds them again.
 """
 
 from __future__ import annotations

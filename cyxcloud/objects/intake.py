@@ -39,7 +39,7 @@ NO_BLOB = BlobId(0)
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A body that is durable but not yet referenced: `sealed` when it goes inline, else `chunks`; neither when empty."""
+    """A body that is durable but not referenced yet: `sealed` if it goes inline, else `chunks`; neither if empty."""
 
     segment: SegmentRow
     digests: Digests

@@ -1,8 +1,8 @@
 """Multipart uploads: parts are durable and referenced as they arrive, completing them only moves references.
 
-Completing freezes the upload (a row), checks the list against the parts outside any transaction, and commits version and
-answer together. A process that dies in between leaves it frozen by a session that is closed later, from which the next
-attempt takes it over. The same completion sent again within 24 h is given the remembered answer.
+Completing freezes the upload (a row), checks the list against the parts outside any transaction, and commits version
+and answer together. A process that dies in between leaves it frozen by a session that is closed later, from which the
+next attempt takes it over. The same completion sent again within 24 h is given the remembered answer.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cyxcloud.core.ids import AccountId, BucketId, UploadId
+from cyxcloud.core.ids import BucketId, UploadId
 from cyxcloud.meta import blobs, parts, segments, uploads
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NewPart, NewUpload, PartRow, SegmentRow, UploadRow, UploadState
@@ -21,7 +21,7 @@ from cyxcloud.objects import intake, put
 from cyxcloud.objects.attributes import Attributes, Checksum, PartInfo
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import WriteConditions
-from cyxcloud.objects.errors import InvalidPart, InvalidPartOrder, NoSuchUpload, PartTooSmall
+from cyxcloud.objects.errors import InvalidPart, InvalidPartOrder, InvalidRequest, NoSuchUpload, PartTooSmall
 from cyxcloud.objects.part_checksums import ChecksumPlan, of_whole
 from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.store import Store
@@ -54,12 +54,20 @@ class Completion:
         return hashlib.sha256(json.dumps([listed, claimed]).encode()).digest()
 
 
-async def create(
-    store: Store, bucket: BucketId, key: bytes, account: AccountId, attributes: Attributes, plan: ChecksumPlan
-) -> UploadId:
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Segments that a part or a copy gets, and what a client is told of them."""
+
+    segments: tuple[SegmentRow, ...]
+    etag: str
+    checksum: Checksum | None
+
+
+async def create(store: Store, target: Target, attributes: Attributes, plan: ChecksumPlan) -> UploadId:
+    """The target's conditions are those of the completion, so none are looked at here."""
     upload = UploadId(store.ids.next())
-    encoded = _encode(attributes, plan)
-    row = NewUpload(upload, bucket, key, account, store.clock.now_ms(), encoded)
+    encoded = _encode(attributes, plan, target.storage_class)
+    row = NewUpload(upload, target.bucket, target.key, target.account, store.clock.now_ms(), encoded)
     await store.change(lambda conn: uploads.create(conn, row))
     return upload
 
@@ -78,8 +86,8 @@ _FROZEN = UploadState.COMPLETING
 async def put_part(store: Store, upload: UploadRow, number: int, body: Body) -> tuple[str, Checksum | None]:
     """Its ETag and checksum. Raises NoSuchUpload where the upload ended meanwhile."""
     taken = await intake.take(store, body)
-    etag, checksum = taken.digests.md5.hex(), taken.digests.checksum
-    row = new_part(store, upload, number, (taken.segment,), etag, checksum)
+    content = Content((taken.segment,), taken.digests.md5.hex(), taken.digests.checksum)
+    row = new_part(store, upload, number, content)
 
     def commit(conn: Connection) -> None:
         intake.insert(conn, store, taken)
@@ -90,20 +98,13 @@ async def put_part(store: Store, upload: UploadRow, number: int, body: Body) -> 
     except BaseException:
         await intake.discard(store, taken)
         raise
-    return etag, checksum
+    return content.etag, content.checksum
 
 
-def new_part(
-    store: Store,
-    upload: UploadRow,
-    number: int,
-    content: tuple[SegmentRow, ...],
-    etag: str,
-    checksum: Checksum | None,
-) -> NewPart:
-    size = sum(each.length for each in content)
-    encoded = Attributes(checksum=checksum).encode()
-    return NewPart(upload.id, number, store.ids.next(), size, etag, store.clock.now_ms(), encoded, content)
+def new_part(store: Store, upload: UploadRow, number: int, content: Content) -> NewPart:
+    segments, encoded = content.segments, Attributes(checksum=content.checksum).encode()
+    size = sum(each.length for each in segments)
+    return NewPart(upload.id, number, store.ids.next(), size, content.etag, store.clock.now_ms(), encoded, segments)
 
 
 def commit_part(conn: Connection, store: Store, row: NewPart) -> None:
@@ -155,12 +156,13 @@ async def _commit(store: Store, upload: UploadRow, target: Target, completion: C
     content = segments.of_parts(store.reader, upload.id, list(rows.values()))
     kept = tuple(each for row in chosen for each in content[row.number])
     unused = [each for number in rows.keys() - {row.number for row in chosen} for each in content[number]]
-    attributes, plan = _decode(upload.attributes)
-    infos, checksum = _checksums(chosen, completion, plan)
-    attributes = Attributes(attributes.headers, attributes.metadata, checksum, infos)
+    begun = attributes_codec.decode(upload.attributes)
+    infos, checksum = _checksums(chosen, completion, checksum_plan(upload))
+    attributes = Attributes(begun.headers, begun.metadata, checksum, infos)
+    target = replace(target, storage_class=storage_class(upload))
     new = put.new_version(store, target, kept, multipart_etag(chosen), attributes)
     if completion.size is not None and completion.size != new.size:
-        raise InvalidPart(f"x-amz-mp-object-size is {completion.size}, the parts have {new.size} bytes")
+        raise InvalidRequest(f"The size named is {completion.size} bytes, the parts have {new.size}.")
 
     def commit(conn: Connection) -> Stored:
         versioning = put.make_current(conn, store, new, target.conditions)
@@ -219,20 +221,19 @@ def part_checksum(row: PartRow) -> Checksum | None:
 
 
 def checksum_plan(row: UploadRow) -> ChecksumPlan:
-    return _decode(row.attributes)[1]
+    claimed = attributes_codec.decode(row.attributes).checksum
+    return ChecksumPlan(claimed.algorithm, claimed.type) if claimed else ChecksumPlan()
 
 
-def _encode(attributes: Attributes, plan: ChecksumPlan) -> bytes:
+def storage_class(row: UploadRow) -> str:
+    return attributes_codec.decode(row.attributes).storage_class or put.STANDARD
+
+
+def _encode(attributes: Attributes, plan: ChecksumPlan, storage_class: str) -> bytes:
     """The plan rides in the checksum's place: an upload has no checksum value of its own."""
     claimed = Checksum(plan.algorithm, "", plan.type) if plan.algorithm else None
-    return Attributes(attributes.headers, attributes.metadata, claimed).encode()
-
-
-def _decode(encoded: bytes) -> tuple[Attributes, ChecksumPlan]:
-    attributes = attributes_codec.decode(encoded)
-    claimed = attributes.checksum
-    plan = ChecksumPlan(claimed.algorithm, claimed.type) if claimed else ChecksumPlan()
-    return Attributes(attributes.headers, attributes.metadata), plan
+    named = "" if storage_class == put.STANDARD else storage_class
+    return Attributes(attributes.headers, attributes.metadata, claimed, storage_class=named).encode()
 
 
 def _remember(answer: Stored) -> bytes:

@@ -1,7 +1,7 @@
 """How the checksum of a multipart object comes from those of its parts (pure).
 
-COMPOSITE: the hash of the parts' hashes, written `base64-N`. FULL_OBJECT: the CRC of all bytes, combined from the parts'
-CRCs by their lengths, without reading anything. Only CRCs combine, so SHA1 and SHA256 are composite.
+COMPOSITE: the hash of the parts' hashes, written `base64-N`. FULL_OBJECT: the CRC of all bytes, combined from the
+parts' CRCs by their lengths, without reading anything. Only CRCs combine, so SHA1 and SHA256 are composite.
 """
 
 from __future__ import annotations

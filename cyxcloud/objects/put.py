@@ -6,7 +6,7 @@ durable. Once the commit has been handed to the writer it happens whether or not
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cyxcloud.core.ids import AccountId, BucketId, VersionId
 from cyxcloud.meta import blobs, heads, usage, versions
@@ -38,7 +38,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the answer to a write shows. `cid` and `layout` name the content; `version` is None in an unversioned bucket."""
+    """What the answer to a write shows. CID and `layout` name the content; `version` is None without versioning."""
 
     etag: str
     size: int
@@ -96,12 +96,12 @@ def new_version(
 
 
 def make_current(conn: Connection, store: Store, new: NewVersion, conditions: WriteConditions) -> Versioning:
-    """In the caller's transaction: conditions, chain, references, usage. The new version's references are already held."""
+    """In the caller's transaction: conditions, chain, references, usage. The new version's own references are held."""
     chain = heads.lock(conn, new.bucket, new.key)
     head = chain.head
     check_write(conditions, head.etag if head is not None and head.live else None)
     if chain.versioning is Versioning.ENABLED:
-        new = replace(new, is_null=False)
+        new = new._replace(is_null=False)
     replaced = versions.insert_current(conn, new, head)
     objects, size_bytes = 1, new.size
     if replaced is not None:

@@ -1,4 +1,4 @@
-"""Nodes and placements as this process knows them: read when the coordinator's epoch moved, and for an id not seen yet."""
+"""Nodes and placements as this process knows them: read when the coordinator's epoch moved, or for an unknown id."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ encoding.
 from __future__ import annotations
 
 import base64
+import functools
 import itertools
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,8 @@ from blake3 import blake3
 from cyxcloud.shards.frames import CHUNK_BYTES, Buffer
 
 CID_BYTES = 36
+# Base 32 in Python costs more than the rest of a HEAD's answer; popular objects are asked for again.
+TEXTS_KEPT = 8192
 MAX_LAYOUT_PARTS = 10_000  # S3's limit on the parts of an upload
 MAX_LAYOUT_TEXT = 400_000  # the longest canonical text of that many parts, with room
 MAX_PART_BYTES = 5 << 40
@@ -47,6 +50,7 @@ def object_cid(segments: Sequence[tuple[bytes, int]]) -> bytes:
     return _dag_cid("segments", sum(size for _, size in segments), segments)
 
 
+@functools.lru_cache(TEXTS_KEPT)
 def cid_text(cid: bytes) -> str:
     return "b" + base64.b32encode(cid).decode("ascii").rstrip("=").lower()
 

@@ -62,7 +62,7 @@ async def head_bucket(ctx: RequestContext) -> Response:
 
 async def delete_bucket(ctx: RequestContext) -> Response:
     await buckets.delete(ctx.store, ctx.bucket)
-    return Response(204)
+    return Response(204, {})
 
 
 async def get_bucket_location(ctx: RequestContext) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from cyxcloud.core.checksums import Algorithm
 from cyxcloud.objects import multipart
 from cyxcloud.objects.attributes import Checksum
@@ -24,7 +26,6 @@ OBJECT_SIZE = "x-amz-mp-object-size"
 
 
 async def create_multipart_upload(ctx: RequestContext) -> Response:
-    await ctx.body.read_document(0)
     plan = _plan(ctx)
     req.storage_class(ctx.headers)
     upload = await multipart.create(ctx.store, ctx.bucket.id, ctx.key, account_of(ctx), new_attributes(ctx), plan)
@@ -83,10 +84,14 @@ async def complete_multipart_upload(ctx: RequestContext) -> Response:
     completion = Completion(listed, req.write_conditions(ctx.headers), _claimed(ctx), _claimed_size(ctx))
     target = Target(ctx.bucket.id, ctx.key, account_of(ctx), completion.conditions)
     stored = await multipart.complete(ctx.store, parse_upload_id(ctx.query["uploadId"]), target, completion)
-    document_out = xml.complete_multipart_upload(ctx.location, ctx.bucket.name, ctx.key, stored.etag, stored.checksum)
+    document_out = xml.complete_multipart_upload(_location(ctx), ctx.bucket.name, ctx.key, stored.etag, stored.checksum)
     headers = stored_headers(stored)
     del headers["ETag"]
     return xml_response(document_out, headers=headers)
+
+
+def _location(ctx: RequestContext) -> str:
+    return f"{ctx.scheme}://{ctx.headers['host']}/{ctx.bucket.name}/{quote(ctx.key)}"
 
 
 def _claimed(ctx: RequestContext) -> Checksum | None:
@@ -110,4 +115,4 @@ def _claimed_size(ctx: RequestContext) -> int | None:
 async def abort_multipart_upload(ctx: RequestContext) -> Response:
     upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
     await multipart.abort(ctx.store, upload)
-    return Response(204)
+    return Response(204, {})

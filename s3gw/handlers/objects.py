@@ -156,7 +156,7 @@ def content_names(view: ObjectView) -> dict[str, str]:
 async def delete_object(ctx: RequestContext) -> Response:
     no_such_version(ctx)
     await delete.delete_object(ctx.store, ctx.bucket.id, Removal(ctx.key, req.write_conditions(ctx.headers)))
-    return Response(204)
+    return Response(204, {})
 
 
 async def delete_objects(ctx: RequestContext) -> Response:

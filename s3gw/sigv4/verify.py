@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from s3gw.sigv4.authorization import (
     MISMATCH,
@@ -41,8 +42,7 @@ class Anonymous:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A well-formed, timely signature that is not yet proven."""
 
     access_key: str

@@ -6,11 +6,10 @@ Path and query are the raw request target, undecoded: what was signed are the by
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class RequestView:
+class RequestView(NamedTuple):
     """Header names are lower-case; a header sent several times has a list. Bytes beyond ASCII are surrogate escapes."""
 
     method: str
