@@ -10,6 +10,7 @@ from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
 from fleet.pool import disks_survived
 
 UP = "up"
+READABLE = frozenset({UP, "read-only"})  # a full node still gives back what it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,8 @@ class Survival:
 
 
 def survival(nodes: Sequence[NodeRow], placements: Sequence[PlacementRow]) -> Survival:
-    """Counts every placement that may hold chunks; a node that is not up counts as lost already."""
-    up = {node.number: node.disk for node in nodes if node.state == UP}
+    """Counts every placement that may hold chunks; a node that cannot be read counts as lost already."""
+    up = {node.number: node.disk for node in nodes if node.state in READABLE}
     held = [each for each in placements if each.state is not PlacementState.REPLACED]
     if not held:
         return Survival(0, 0)

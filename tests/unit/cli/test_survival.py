@@ -34,6 +34,11 @@ def test_node_that_is_down_counts_as_lost() -> None:
     assert survival(nodes, [placement(2, 1, 2, 3, 4)]) == Survival(2, 1)
 
 
+def test_full_node_is_not_lost() -> None:
+    nodes = [node(number, "abc"[number % 3], "read-only" if number == 0 else "up") for number in range(6)]
+    assert survival(nodes, [placement(2, *range(6))]) == Survival(2, 1)
+
+
 def test_worst_placement_decides_and_replaced_ones_do_not_count() -> None:
     nodes = [node(number, str(number), "down" if number < 3 else "up") for number in range(8)]
     lists = [placement(2, 3, 4, 5, 6), placement(2, 0, 1, 2, 3, 4), placement(1, 0, 1, 2, 3)]
