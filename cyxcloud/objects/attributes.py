@@ -1,7 +1,8 @@
 """What an object carries beside its bytes, in one versioned column: headers, user metadata, checksums, part layout.
 
 Format v1: the byte 0x01, then compact JSON with short names, so that a new field needs no migration and an unknown one
-is kept from being misread by the leading byte. Text came off the wire as UTF-8 with surrogate escapes and goes back so.
+is kept from being misread by the leading byte. Text is what UTF-8 on the wire said and goes back so; what was no UTF-8
+was refused at the edge.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Attributes:
     metadata: dict[str, str] = field(default_factory=dict)
     checksum: Checksum | None = None
     parts: tuple[PartInfo, ...] = ()
+    storage_class: str = ""
+    """What an upload was begun with, unless it is STANDARD; a version has a column of its own for it."""
 
     def encode(self) -> bytes:
         fields: dict[str, Any] = {}
@@ -56,6 +59,8 @@ class Attributes:
             fields["c"] = [self.checksum.algorithm, self.checksum.value, self.checksum.type]
         if self.parts:
             fields["p"] = [[p.number, p.size, p.checksum] if p.checksum else [p.number, p.size] for p in self.parts]
+        if self.storage_class:
+            fields["s"] = self.storage_class
         if not fields:
             return FORMAT
         return FORMAT + _ENCODE(fields).encode()
@@ -75,4 +80,4 @@ def decode(data: bytes) -> Attributes:
     fields = _DECODE(data[1:].decode())
     checksum = Checksum(*fields["c"]) if "c" in fields else None
     parts = tuple(PartInfo(*part) for part in fields.get("p", ()))
-    return Attributes(fields.get("h", {}), fields.get("m", {}), checksum, parts)
+    return Attributes(fields.get("h", {}), fields.get("m", {}), checksum, parts, fields.get("s", ""))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
 
 from cyxcloud.core import checksums
 from cyxcloud.core.checksums import Algorithm, Hasher
@@ -23,20 +22,12 @@ from cyxcloud.objects import get, intake, multipart, put
 from cyxcloud.objects.attributes import Attributes, Checksum
 from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
+from cyxcloud.objects.multipart import Content
 from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.store import Store
 from cyxcloud.shards.cid import SegmentCid
 from cyxcloud.shards.frames import Buffer
 from cyxcloud.shards.plane import INLINE_BYTES as HASH_IN_LOOP_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Segments that a copy gets, and what a client is told of them."""
-
-    segments: tuple[SegmentRow, ...]
-    etag: str
-    checksum: Checksum | None
 
 
 async def copy_object(
@@ -65,7 +56,7 @@ async def copy_part(
     """Source bytes [start, end) become a part. Its ETag, modification time and checksum."""
     wanted = multipart.checksum_plan(upload).algorithm
     content = await _range(store, source, span, Algorithm(wanted) if wanted else None)
-    row = multipart.new_part(store, upload, number, content.segments, content.etag, content.checksum)
+    row = multipart.new_part(store, upload, number, content)
 
     def commit(conn: Connection) -> None:
         blobs.share(conn, content.segments)

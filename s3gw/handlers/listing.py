@@ -105,7 +105,9 @@ def _upload_marker(upload: UploadId | None) -> str:
 
 def _upload_line(row: UploadRow) -> UploadLine:
     plan = multipart.checksum_plan(row)
-    return UploadLine(row.key, upload_text(row.id), row.created_at_ms, "STANDARD", plan.algorithm, plan.type)
+    return UploadLine(
+        row.key, upload_text(row.id), row.created_at_ms, multipart.storage_class(row), plan.algorithm, plan.type
+    )
 
 
 async def list_parts(ctx: RequestContext) -> Response:
@@ -119,7 +121,7 @@ async def list_parts(ctx: RequestContext) -> Response:
         key=ctx.key,
         upload_id=ctx.query["uploadId"],
         owner=owner_of(ctx),
-        storage_class="STANDARD",
+        storage_class=multipart.storage_class(upload),
         part_number_marker=after,
         max_parts=limit,
         truncated=more,

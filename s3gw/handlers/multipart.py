@@ -27,8 +27,8 @@ OBJECT_SIZE = "x-amz-mp-object-size"
 
 async def create_multipart_upload(ctx: RequestContext) -> Response:
     plan = _plan(ctx)
-    req.storage_class(ctx.headers)
-    upload = await multipart.create(ctx.store, ctx.bucket.id, ctx.key, account_of(ctx), new_attributes(ctx), plan)
+    target = Target(ctx.bucket.id, ctx.key, account_of(ctx), storage_class=req.storage_class(ctx.headers))
+    upload = await multipart.create(ctx.store, target, new_attributes(ctx), plan)
     headers = {"x-amz-server-side-encryption": "AES256"}
     if plan.algorithm:
         headers |= {"x-amz-checksum-algorithm": plan.algorithm, CHECKSUM_TYPE: plan.type}
