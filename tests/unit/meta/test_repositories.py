@@ -61,9 +61,8 @@ def test_bucket_changes_are_compare_and_set(writer: Writer, conn: Connection) ->
     change = partial(buckets.change, old=bucket_row(), versioning=Versioning.ENABLED, settings='{"a": 1}')
     assert writer.call(change)
     assert not writer.call(change)
-    assert buckets.read(conn, "bucket") == replace(
-        bucket_row(), versioning=Versioning.ENABLED, settings='{"a": 1}', revision=2
-    )
+    changed = bucket_row()._replace(versioning=Versioning.ENABLED, settings='{"a": 1}', revision=2)
+    assert buckets.read(conn, "bucket") == changed
 
 
 def test_buckets_of_an_account_are_paged_by_name(writer: Writer, conn: Connection) -> None:
