@@ -6,10 +6,11 @@ Once the first byte of an object has been sent an error can only break the conne
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
@@ -32,6 +33,7 @@ from s3gw.intake import RequestBody
 from s3gw.operations import BodyKind, Operation
 from s3gw.resolve import Resolved, Resolver, split_target
 from s3gw.sigv4 import Anonymous, RequestView, SignatureError, Verified, Verifier, fold_headers, header
+from s3gw.stalls import SendWatch
 from s3gw.unbuilt import refuse_unbuilt
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,12 @@ _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 # Answers without a body whatever the handler or an error gives.
 _BODILESS = frozenset({204, 304})
+
+
+def _new_request_ids() -> Iterator[str]:
+    """Sixteen hex digits: this worker's own eight, then a count. A system call for each would be dear."""
+    worker = os.urandom(4).hex().upper()
+    return (f"{worker}{count:08X}" for count in itertools.count(1))
 
 
 @dataclass(slots=True)
@@ -55,9 +63,11 @@ class Gateway:
     clock: Clock
     region: str
     scheme: str = "http"
+    request_ids: Iterator[str] = field(default_factory=_new_request_ids)
+    sends: SendWatch = field(default_factory=SendWatch)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        request_id = os.urandom(8).hex().upper()
+        request_id = next(self.request_ids)
         raw_path, raw_query = split_target(request.raw_path)
         resolved: Resolved | None = None
         if raw_path.startswith(internal.PREFIX):
@@ -72,16 +82,17 @@ class Gateway:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id)
-        return await _send(request, response, request_id)
+        return await self._send(request, response, request_id)
 
     async def _serve(
         self, request: web.BaseRequest, resolved: Resolved, view: RequestView, request_id: str
     ) -> Response:
         verified, principal = self._verify(view)
         operation = resolved.operation
-        if operation.handler is None:
-            raise not_implemented(f"{operation.name} is not implemented")
         headers = _single(view.headers)
+        if operation.handler is None:
+            refuse_unbuilt(operation, headers)
+            raise not_implemented(f"{operation.name} is not implemented")
         if resolved.hoisted:
             if not (isinstance(verified, Verified) and verified.presigned):
                 raise S3Error(Code.INVALID_REQUEST, "x-amz- parameters belong to presigned requests.")
@@ -127,8 +138,27 @@ class Gateway:
             failure = S3Error(Code.INTERNAL_ERROR)
         elif isinstance(error, LOGGED):
             log.warning("request refused", request_id=request_id, operation=_name(resolved), reason=repr(error))
+        if failure.code is Code.NOT_MODIFIED:
+            validators = {"ETag": str(failure.fields["e_tag"]), "Last-Modified": str(failure.fields["last_modified"])}
+            return Response(failure.status, validators)
         document = xml.error(failure, raw_path, request_id)
         return Response(failure.status, {"Content-Type": "application/xml"}, document)
+
+    async def _send(self, request: web.BaseRequest, response: Response, request_id: str) -> web.StreamResponse:
+        headers = response.headers
+        headers["x-amz-request-id"] = request_id
+        headers["Server"] = SERVER
+        body = response.body
+        if isinstance(body, AsyncIterator):
+            return await _stream(request, response, body, self.sends)
+        if request.method == "HEAD" or response.status in _BODILESS:
+            answer = _bodiless(response, headers)
+        else:
+            answer = web.Response(status=response.status, headers=headers, body=body)
+        if not request.content.is_eof() and "Expect" in request.headers:
+            # Refused instead of told to continue, a client sends its next request where we would wait for the body.
+            answer.force_close()
+        return answer
 
 
 def _single(headers: Mapping[str, str | list[str]]) -> dict[str, str]:
@@ -182,18 +212,6 @@ async def _rejoined(first: Buffer, rest: AsyncIterator[Buffer]) -> AsyncIterator
             yield piece
 
 
-async def _send(request: web.BaseRequest, response: Response, request_id: str) -> web.StreamResponse:
-    headers = response.headers
-    headers["x-amz-request-id"] = request_id
-    headers["Server"] = SERVER
-    body = response.body
-    if not isinstance(body, AsyncIterator):
-        if request.method == "HEAD" or response.status in _BODILESS:
-            return _bodiless(response, headers)
-        return web.Response(status=response.status, headers=headers, body=body)
-    return await _stream(request, response, body, headers)
-
-
 def _bodiless(response: Response, headers: dict[str, str]) -> web.Response:
     """A HEAD says how long the body would be."""
     if response.length is not None and response.status not in _BODILESS:
@@ -202,19 +220,23 @@ def _bodiless(response: Response, headers: dict[str, str]) -> web.Response:
 
 
 async def _stream(
-    request: web.BaseRequest, response: Response, body: AsyncIterator[Buffer], headers: Mapping[str, str]
+    request: web.BaseRequest, response: Response, body: AsyncIterator[Buffer], sends: SendWatch
 ) -> web.StreamResponse:
-    answer = web.StreamResponse(status=response.status, headers=headers)
+    answer = web.StreamResponse(status=response.status, headers=response.headers)
     answer.content_length = response.length
     async with aclosing(body) as pieces:  # type: ignore[type-var]
+        if request.transport is None:
+            raise ConnectionResetError("the client left before the first byte")
         await answer.prepare(request)
         try:
-            async for piece in pieces:
-                await answer.write(piece)
+            with sends.watched(request.transport) as sending:
+                async for piece in pieces:
+                    sending.given += len(piece)
+                    await answer.write(piece)
         except ConnectionError:
             raise
         except Exception as error:
-            log.exception("read broke off", request_id=headers["x-amz-request-id"])
+            log.exception("read broke off", request_id=response.headers["x-amz-request-id"])
             raise ConnectionResetError("the object could not be read to its end") from error
     await answer.write_eof()
     return answer

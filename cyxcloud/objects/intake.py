@@ -11,7 +11,6 @@ one is received; the worker's byte budgets bound what all bodies hold together.
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -27,7 +26,7 @@ from cyxcloud.objects.errors import ObjectTooLarge
 from cyxcloud.objects.store import Store
 from cyxcloud.shards import cid
 from cyxcloud.shards.erasure import CODEC_ID
-from cyxcloud.shards.frames import CHUNK_BYTES, DEK_BYTES, BlobCipher
+from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher
 from cyxcloud.shards.plane import INLINE_BYTES as HASH_IN_LOOP_BYTES
 from cyxcloud.shards.sink import BlobSink
 from cyxcloud.shards.writer import WrittenChunk
@@ -69,7 +68,7 @@ def _take_small(store: Store, body: Body, plaintext: memoryview) -> Taken:
     digests = body.finish()
     if not plaintext:
         return Taken(empty_segment(), digests)
-    blob, dek = store.new_blob(), os.urandom(DEK_BYTES)
+    blob, dek = store.new_blob(), store.data_keys.new()
     sealed = BlobCipher(blob, dek).seal(0, plaintext)
     segment = _segment(store, blob, dek, len(plaintext), [blake3(plaintext).digest()])
     return Taken(segment, digests, sealed=sealed)
@@ -80,7 +79,7 @@ class _Intake:
 
     def __init__(self, store: Store, body: Body) -> None:
         self._store, self._body = store, body
-        self._dek = os.urandom(DEK_BYTES)
+        self._dek = store.data_keys.new()
         self._sink = BlobSink(store.plane, store.new_blob(), self._dek)
         self._digesting: asyncio.Future[None] | None = None
         self._size = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BlobRow, ChunkRow
 from cyxcloud.meta.writer import BoundWriter
 from cyxcloud.objects.topology import Topology
-from cyxcloud.shards.frames import CHUNK_BYTES
+from cyxcloud.shards.frames import CHUNK_BYTES, DEK_BYTES
 from cyxcloud.shards.plan import ChunkRef
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.reader import ChunkReader
@@ -80,6 +81,22 @@ class BlobMaps:
             self._held -= len(dropped.chunks)
 
 
+class KeySource:
+    """Random data keys, drawn from the system some at a time: it is asked without the interpreter's lock, and getting
+    that back costs more than the drawing."""
+
+    def __init__(self, at_once: int = 64) -> None:
+        self._bytes = at_once * DEK_BYTES
+        self._drawn = b""
+        self._at = 0
+
+    def new(self) -> bytes:
+        if self._at == len(self._drawn):
+            self._drawn, self._at = os.urandom(self._bytes), 0
+        self._at += DEK_BYTES
+        return self._drawn[self._at - DEK_BYTES : self._at]
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """`reader` belongs to the event loop's thread and serves short reads without a hop; changes go through `writer`.
@@ -99,6 +116,7 @@ class Store:
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
     maps: BlobMaps = field(default_factory=BlobMaps)
+    data_keys: KeySource = field(default_factory=KeySource)
 
     async def change(self, function: Callable[[Connection], T]) -> T:
         """Runs a re-runnable function in a transaction; its result is durable when this returns."""

@@ -169,12 +169,10 @@ def _number(text: str, limit: int) -> int:
 
 def _dag_cid(kind: str, size: int, links: Sequence[tuple[bytes, int]]) -> bytes:
     """CID of {v, kind, size, links: [{cid, size}], chunk_size}; each link is tag 42 over 0x00 || CID."""
-    parts = [_head(5, 5), _text("v"), _head(0, _VERSION), _text("kind"), _text(kind), _text("size"), _head(0, size)]
-    parts += [_text("links"), _head(4, len(links))]
-    entry, tagged, size_key = _head(5, 2) + _text("cid"), b"\xd8\x2a" + _head(2, CID_BYTES + 1) + b"\x00", _text("size")
+    parts = [_OPENING[kind], _head(0, size), _LINKS, _head(4, len(links))]
     for cid, length in links:
-        parts += [entry, tagged, cid, size_key, _head(0, length)]
-    parts += [_text("chunk_size"), _head(0, CHUNK_BYTES)]
+        parts += [_LINK, cid, _SIZE, _head(0, length)]
+    parts.append(_CLOSING)
     return _DAG_CBOR + blake3(b"".join(parts)).digest()
 
 
@@ -190,3 +188,13 @@ def _head(major: int, value: int) -> bytes:
         if value < limit:
             return struct.pack(form, major << 5 | extra, value)
     return struct.pack(">BQ", major << 5 | 27, value)
+
+
+_SIZE = _text("size")
+_LINKS = _text("links")
+_LINK = _head(5, 2) + _text("cid") + b"\xd8\x2a" + _head(2, CID_BYTES + 1) + b"\x00"
+_CLOSING = _text("chunk_size") + _head(0, CHUNK_BYTES)
+_OPENING = {
+    kind: _head(5, 5) + _text("v") + _head(0, _VERSION) + _text("kind") + _text(kind) + _SIZE
+    for kind in ("chunks", "segments")
+}

@@ -25,7 +25,7 @@ from s3gw.sigv4.authorization import (
 from s3gw.sigv4.canonical import canonical_headers, canonical_pairs, canonical_path, join_pairs
 from s3gw.sigv4.errors import SignatureError, SignatureFault
 from s3gw.sigv4.payload import CONTENT_SHA256, UNSIGNED, Payload, parse_payload
-from s3gw.sigv4.signing import ChunkChain, derive_signing_key, sign, string_to_sign
+from s3gw.sigv4.signing import ChunkChain, SigningKey, derive_signing_key, string_to_sign
 from s3gw.sigv4.timestamps import amz_date, iso_date, parse_amz_date, parse_http_date
 from s3gw.sigv4.view import RequestView, header
 
@@ -61,7 +61,7 @@ class Verified:
     access_key: str
     payload: Payload
     presigned: bool
-    signing_key: bytes = field(repr=False)
+    signing_key: SigningKey = field(repr=False)
     timestamp: str
     scope: str
     signature: str
@@ -115,7 +115,7 @@ class Verifier:
         scope = f"{claim.date}/{self._region}/s3/aws4_request"
         key = self._signing_key(secret, claim.date, self._region)
         text = string_to_sign(claim.timestamp, scope, claim.canonical_request)
-        if not hmac.compare_digest(sign(key, text), claim.signature):
+        if not hmac.compare_digest(key.sign(text), claim.signature):
             raise SignatureError(
                 SignatureFault.SIGNATURE_DOES_NOT_MATCH,
                 MISMATCH,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from s3gw.aws_chunked import MAX_LINE_BYTES, AwsChunkedDecoder, BodyDecoder, PlainDecoder
 from s3gw.body_errors import BodyError, BodyFault
 from s3gw.sigv4 import ChunkChain, SignatureError, SignatureFault
+from s3gw.sigv4.signing import SigningKey
 from tests.unit.s3gw.sigv4.signer import SCOPE, TIMESTAMP, signed_chunks, signing_key, unsigned_chunks
 
 QUICK = settings(max_examples=60, deadline=None)
@@ -22,7 +23,7 @@ FAULTS = (BodyError, SignatureError)
 
 
 def chain() -> ChunkChain:
-    return ChunkChain(signing_key(), TIMESTAMP, SCOPE, SEED)
+    return ChunkChain(SigningKey(signing_key()), TIMESTAMP, SCOPE, SEED)
 
 
 def decoder(kind: str, size: int = SIZE) -> AwsChunkedDecoder:
@@ -125,7 +126,7 @@ def test_decode_signed_chunk_dropped() -> None:
 
 
 def test_decode_signed_chunks_of_another_request() -> None:
-    target = AwsChunkedDecoder(SIZE, ChunkChain(signing_key(), TIMESTAMP, SCOPE, "6" * 64), ())
+    target = AwsChunkedDecoder(SIZE, ChunkChain(SigningKey(signing_key()), TIMESTAMP, SCOPE, "6" * 64), ())
     assert refusal(target, encode("signed", CONTENT)).fault is SignatureFault.SIGNATURE_DOES_NOT_MATCH
 
 

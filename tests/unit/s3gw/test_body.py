@@ -10,7 +10,7 @@ from s3gw.body import BodyDigests, BodyVerifier, plan_body, stored_content_encod
 from s3gw.body_errors import BodyError, BodyFault
 from s3gw.checksums import ExpectedChecksum, header_name
 from s3gw.sigv4 import Anonymous, Claim, RequestView, SignatureError, SignatureFault, Verified, Verifier
-from s3gw.sigv4.signing import sign, string_to_sign
+from s3gw.sigv4.signing import SigningKey, string_to_sign
 from tests.unit.s3gw.sigv4.signer import (
     NOW_MS,
     SCOPE,
@@ -151,7 +151,7 @@ def resigned(view: RequestView, payload: str) -> RequestView:
     claim = Verifier().claim(view, NOW_MS)
     assert isinstance(claim, Claim)
     assert claim.canonical_request.endswith(payload)
-    signature = sign(signing_key(), string_to_sign(TIMESTAMP, SCOPE, claim.canonical_request))
+    signature = SigningKey(signing_key()).sign(string_to_sign(TIMESTAMP, SCOPE, claim.canonical_request))
     return RequestView(view.method, view.raw_path, view.raw_query.replace(claim.signature, signature), view.headers)
 
 
