@@ -66,7 +66,8 @@ def trailer_names(headers: Mapping[str, str | list[str]]) -> list[str]:
 def parse_digest(algorithm: Algorithm, text: str) -> bytes:
     digest = decode_digest(text, algorithm.digest_bytes)
     if digest is None:
-        raise BodyError(BodyFault.INVALID_REQUEST, f"Value for {header_name(algorithm)} header is invalid.")
+        # S3's own word for it is InvalidRequest; both are 400, and suites and other stores say BadDigest.
+        raise BodyError(BodyFault.BAD_DIGEST, f"Value for {header_name(algorithm)} header is invalid.")
     return digest
 
 

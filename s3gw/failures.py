@@ -12,6 +12,7 @@ from s3gw.body_errors import BodyError
 from s3gw.errors import Code, S3Error, code_named
 from s3gw.resolve import Resolved
 from s3gw.sigv4 import SignatureError
+from s3gw.times import http_date
 
 _SIMPLE: dict[type[Exception], Code] = {
     objects.NoSuchKey: Code.NO_SUCH_KEY,
@@ -50,6 +51,9 @@ _WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
     ),
     objects.ChecksumMismatch: lambda error: S3Error(
         Code.BAD_DIGEST, f"The {error} you specified did not match the calculated checksum."
+    ),
+    objects.NotModified: lambda error: S3Error(
+        Code.NOT_MODIFIED, e_tag=f'"{error.etag}"', last_modified=http_date(error.modified_ms)
     ),
     objects.InvalidRequest: lambda error: S3Error(Code.INVALID_REQUEST, str(error)),
 }

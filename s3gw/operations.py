@@ -310,7 +310,7 @@ OBJECT_ROWS = (
         P.DELETE_OBJECT,
         handler="delete_object",
         optional="versionId",
-        headers="x-amz-mfa x-amz-bypass-governance-retention",
+        headers="x-amz-mfa x-amz-bypass-governance-retention x-amz-if-match-last-modified-time x-amz-if-match-size",
     ),
     _row(
         "GetObjectAttributes",

@@ -10,13 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cyxcloud.objects.attributes import CONTENT_HEADERS
-from cyxcloud.objects.conditions import NO_READ_CONDITIONS, NO_WRITE_CONDITIONS, ReadConditions, WriteConditions
+from cyxcloud.objects.conditions import (
+    NO_READ_CONDITIONS,
+    NO_REMOVAL_CONDITIONS,
+    NO_WRITE_CONDITIONS,
+    ReadConditions,
+    RemovalConditions,
+    WriteConditions,
+)
 from s3gw.bucket_names import check_bucket_name
 from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.resolve import decode_path
-from s3gw.times import parse_http_date
+from s3gw.times import parse_http_date, parse_iso_time
 
 MAX_USER_METADATA_BYTES = 2048
+_MAX_SIZE_DIGITS = 19
 METADATA_PREFIX = "x-amz-meta-"
 
 _COPY_SOURCE = "x-amz-copy-source"
@@ -123,6 +131,41 @@ def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
     return WriteConditions(_etags(match), _etags(none_match, weak=True))
 
 
+def removal_conditions(headers: Mapping[str, str]) -> RemovalConditions:
+    """A condition that S3 does not know of deletes is refused: to delete all the same would lose what it protects."""
+    for name in _NOT_FOR_REMOVALS:
+        if name in headers:
+            raise not_implemented(Code.NOT_IMPLEMENTED.message, header=name)
+    match, modified, size = (headers.get(name) for name in ("if-match", _IF_MODIFIED_AT, _IF_SIZE))
+    if match is modified is size is None:
+        return NO_REMOVAL_CONDITIONS
+    return RemovalConditions(
+        _etags(match),
+        None if modified is None else _moment(_IF_MODIFIED_AT, modified),
+        None if size is None else _size(_IF_SIZE, size),
+    )
+
+
+_IF_MODIFIED_AT = "x-amz-if-match-last-modified-time"
+_IF_SIZE = "x-amz-if-match-size"
+_NOT_FOR_REMOVALS = ("if-none-match", "if-unmodified-since", "if-modified-since")
+
+
+def _moment(name: str, text: str) -> int:
+    moment = parse_http_date(text)
+    if moment is None:
+        moment = parse_iso_time(text)
+    if moment is None:
+        raise S3Error(Code.INVALID_ARGUMENT, argument_name=name, argument_value=text)
+    return moment
+
+
+def _size(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < _MAX_SIZE_DIGITS):
+        raise S3Error(Code.INVALID_ARGUMENT, argument_name=name, argument_value=text)
+    return int(text)
+
+
 def _etags(text: str | None, *, weak: bool = False) -> tuple[str, ...]:
     """Unquoted. A weak tag compares as its strong twin for If-None-Match and never for If-Match (RFC 9110 8.8.3.2)."""
     if text is None:
@@ -158,15 +201,28 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """Names without the prefix. What S3 counts against its limit is names and values in UTF-8."""
     found = {name[11:]: headers[name] for name in headers if name.startswith(METADATA_PREFIX)}
     if found:
-        size = sum(len(text.encode(errors="surrogateescape")) for pair in found.items() for text in pair)
+        size = sum(
+            len(_as_utf8(METADATA_PREFIX + name, text)) for name, value in found.items() for text in (name, value)
+        )
         if size > MAX_USER_METADATA_BYTES:
             raise S3Error(Code.METADATA_TOO_LARGE, size=size, max_size_allowed=MAX_USER_METADATA_BYTES)
     return found
 
 
+def _as_utf8(name: str, text: str) -> bytes:
+    """Bytes that are no UTF-8 cannot be given back as they came, so they are refused instead of stored."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise S3Error(Code.INVALID_ARGUMENT, "A header that is kept must be UTF-8", argument_name=name) from None
+
+
 def content_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Those that are kept with the object and given back with it; aws-chunked belongs to the transfer alone."""
     found = {name: headers[name] for name in CONTENT_HEADERS if name in headers}
+    for name, value in found.items():
+        if not value.isascii():
+            _as_utf8(name, value)
     encoding = found.get("content-encoding")
     if encoding is not None and "aws-chunked" in encoding.lower():
         kept = [item.strip() for item in encoding.split(",") if item.strip().lower() != "aws-chunked"]

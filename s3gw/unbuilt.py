@@ -11,12 +11,17 @@ from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.operations import Operation, Target, words
 
 _SSE = "x-amz-server-side-encryption"
+_ACL = "x-amz-acl"
+_CANNED = words(
+    """private public-read public-read-write aws-exec-read authenticated-read bucket-owner-read
+    bucket-owner-full-control log-delivery-write"""
+)
 _NOTHING = frozenset(("",))
 _NO = frozenset(("", "false"))
 
 # Header -> the values, in lower case, that ask for nothing beyond what every object gets. All others are refused.
 _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
-    "x-amz-acl": words("private bucket-owner-full-control"),
+    _ACL: words("private bucket-owner-full-control"),
     "x-amz-object-ownership": words("bucketownerenforced"),
     "x-amz-bucket-namespace": words("global"),
     "x-amz-bucket-object-lock-enabled": _NO,
@@ -40,6 +45,9 @@ _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
 
 def refuse_unbuilt(operation: Operation, headers: Mapping[str, str]) -> None:
     """`headers` by lower-case name. Raises NotImplemented, naming the first header that asks for what is not there."""
+    acl = headers.get(_ACL)
+    if acl is not None and acl.strip().lower() not in _CANNED:
+        raise S3Error(Code.INVALID_ARGUMENT, argument_name=_ACL, argument_value=acl)
     for name in headers:
         if name[:6] != "x-amz-":
             continue

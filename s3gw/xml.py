@@ -30,6 +30,8 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
+# What XML 1.0 can carry, be it as a reference.
+_XML_TEXT = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*").fullmatch
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~/-"
 
@@ -102,23 +104,31 @@ def list_objects(page: ObjectPage, *, marker: str = "", next_marker: bytes = b""
     """Version 1. `next_marker` is given only where S3 does: a truncated page of a listing with a delimiter."""
     write_key = _key_writer(url_encode=page.url_encode)
     head = f"<Marker>{write_key(marker.encode())}</Marker>{_optional('NextMarker', write_key(next_marker))}"
-    return _document("ListBucketResult", _object_page(page, head, write_key))
+    return _document("ListBucketResult", _object_page(page, head, write_key, _echoed_prefix(page, write_key)))
+
+
+def _echoed_prefix(page: ObjectPage, write_key: Callable[[bytes], str]) -> str:
+    """boto3 does not decode this element of a version 1 listing, others do: as it came where both read the same."""
+    prefix = page.prefix
+    decoded_is_same = not any(mark in prefix for mark in "%+")
+    return escape(prefix) if decoded_is_same and _XML_TEXT(prefix) else write_key(prefix.encode())
 
 
 def list_objects_v2(
-    page: ObjectPage, *, continuation_token: str = "", next_token: str = "", start_after: str = ""
+    page: ObjectPage, *, continuation_token: str | None = None, next_token: str = "", start_after: str = ""
 ) -> bytes:
+    """A token is repeated as it came, an empty one too."""
     write_key = _key_writer(url_encode=page.url_encode)
+    token = "" if continuation_token is None else f"<ContinuationToken>{escape(continuation_token)}</ContinuationToken>"
     head = (
         f"{_optional('StartAfter', write_key(start_after.encode()))}"
-        f"{_optional('ContinuationToken', escape(continuation_token))}"
-        f"{_optional('NextContinuationToken', escape(next_token))}"
+        f"{token}{_optional('NextContinuationToken', escape(next_token))}"
         f"<KeyCount>{len(page.lines) + len(page.common_prefixes)}</KeyCount>"
     )
-    return _document("ListBucketResult", _object_page(page, head, write_key))
+    return _document("ListBucketResult", _object_page(page, head, write_key, write_key(page.prefix.encode())))
 
 
-def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str]) -> str:
+def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str], prefix: str) -> str:
     owner = "" if page.owner is None else _person("Owner", page.owner)
     # Most keys read the same raw, escaped and URL encoded: one look at all of them saves a look at each.
     all_plain = not b"".join([line[0] for line in page.lines]).translate(None, _PLAIN)
@@ -132,7 +142,7 @@ def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str])
         ]
     )
     return (
-        f"<Name>{page.bucket}</Name><Prefix>{write_key(page.prefix.encode())}</Prefix>{head}"
+        f"<Name>{page.bucket}</Name><Prefix>{prefix}</Prefix>{head}"
         f"<MaxKeys>{page.max_keys}</MaxKeys>{_optional('Delimiter', write_key(page.delimiter.encode()))}"
         f"{_encoding(url_encode=page.url_encode)}{_truncated(truncated=page.truncated)}"
         f"{contents}{_common_prefixes(page.common_prefixes, write_key)}"

@@ -195,14 +195,14 @@ def _delete_entry(item: dict[str, Value]) -> DeleteEntry:
 
 
 def parse_complete_multipart(body: bytes) -> CompleteDocument:
-    """Parts ascend strictly, else InvalidPartOrder."""
+    """Parts ascend, else InvalidPartOrder. Of several lines for a part that was sent again the last one counts."""
     document = read(body, "CompleteMultipartUpload", _COMPLETE, MAX_COMPLETE_BYTES)
     parts = tuple([_completed_part(item) for item in _items(document, "Part")])
     if not parts:
         raise _malformed()
-    if any(first.number >= second.number for first, second in pairwise(parts)):
+    if any(first.number > second.number for first, second in pairwise(parts)):
         raise S3Error(Code.INVALID_PART_ORDER)
-    return CompleteDocument(parts)
+    return CompleteDocument(tuple({part.number: part for part in parts}.values()))
 
 
 def _completed_part(item: dict[str, Value]) -> CompletedPart:

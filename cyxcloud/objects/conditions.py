@@ -23,8 +23,18 @@ class WriteConditions:
     if_none_match: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RemovalConditions:
+    """What is removed must be this; a date counts in whole seconds."""
+
+    if_match: tuple[str, ...] = ()
+    modified_ms: int | None = None
+    size: int | None = None
+
+
 NO_READ_CONDITIONS = ReadConditions()
 NO_WRITE_CONDITIONS = WriteConditions()
+NO_REMOVAL_CONDITIONS = RemovalConditions()
 
 
 def check_read(conditions: ReadConditions, etag: str, modified_ms: int) -> None:
@@ -64,6 +74,16 @@ def check_write(conditions: WriteConditions, etag: str | None) -> None:
             raise PreconditionFailed("If-Match")
     if conditions.if_none_match and etag is not None and _matches(conditions.if_none_match, etag):
         raise PreconditionFailed("If-None-Match")
+
+
+def check_removal(conditions: RemovalConditions, etag: str, modified_ms: int, size: int) -> None:
+    """Of an object that is there. Removing what is not there is a success whatever was asked of it."""
+    if conditions.if_match and not _matches(conditions.if_match, etag):
+        raise PreconditionFailed("If-Match")
+    if conditions.modified_ms is not None and conditions.modified_ms // 1000 != modified_ms // 1000:
+        raise PreconditionFailed("x-amz-if-match-last-modified-time")
+    if conditions.size is not None and conditions.size != size:
+        raise PreconditionFailed("x-amz-if-match-size")
 
 
 def _matches(wanted: tuple[str, ...], etag: str) -> bool:

@@ -9,7 +9,7 @@ from cyxcloud.core.ids import BucketId
 from cyxcloud.meta import blobs, heads, usage, versions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import Versioning
-from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
+from cyxcloud.objects.conditions import NO_REMOVAL_CONDITIONS, RemovalConditions, check_removal
 from cyxcloud.objects.errors import ObjectsError
 from cyxcloud.objects.store import Store
 
@@ -17,11 +17,11 @@ from cyxcloud.objects.store import Store
 @dataclass(frozen=True, slots=True)
 class Removal:
     key: bytes
-    conditions: WriteConditions = NO_WRITE_CONDITIONS
+    conditions: RemovalConditions = NO_REMOVAL_CONDITIONS
 
 
 async def delete_object(store: Store, bucket: BucketId, removal: Removal) -> None:
-    """Of a key that is not there it is a success, as on S3, unless a condition wants one."""
+    """Raises PreconditionFailed. Of a key that is not there it is a success, as on S3."""
     delta_id = store.ids.next()
     await store.change(lambda conn: _remove(conn, store, bucket, removal, delta_id))
 
@@ -47,8 +47,8 @@ async def delete_objects(store: Store, bucket: BucketId, removals: Sequence[Remo
 def _remove(conn: Connection, store: Store, bucket: BucketId, removal: Removal, delta_id: int) -> None:
     chain = heads.lock(conn, bucket, removal.key)
     head = chain.head
-    if removal.conditions is not NO_WRITE_CONDITIONS:
-        check_write(removal.conditions, head.etag if head is not None and head.live else None)
+    if head is not None and head.live and removal.conditions is not NO_REMOVAL_CONDITIONS:
+        check_removal(removal.conditions, head.etag, head.mtime_ms, head.size)
     assert chain.versioning is Versioning.OFF, "delete markers are not built yet, and versioning cannot be turned on"
     if head is None:
         return

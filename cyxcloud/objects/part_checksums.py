@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cyxcloud.core import checksums
 from cyxcloud.core.checksums import Algorithm
 from cyxcloud.objects.attributes import Checksum, PartInfo
-from cyxcloud.objects.errors import ChecksumMismatch, InvalidPart
+from cyxcloud.objects.errors import ChecksumMismatch, InvalidPart, InvalidRequest
 
 COMPOSITE = "COMPOSITE"
 FULL_OBJECT = "FULL_OBJECT"
@@ -40,6 +40,8 @@ def allowed(algorithm: Algorithm, kind: str) -> bool:
 def of_whole(plan: ChecksumPlan, parts: Sequence[PartInfo], expected: Checksum | None) -> Checksum | None:
     """Raises InvalidPart where a part lacks its checksum, ChecksumMismatch where the client claimed another value."""
     if not plan.algorithm:
+        if expected is not None:
+            raise InvalidRequest("The upload was begun without a checksum algorithm, so it has no checksum to compare.")
         return None
     algorithm = Algorithm(plan.algorithm)
     digests = []

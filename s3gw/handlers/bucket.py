@@ -14,6 +14,8 @@ from s3gw.parameters import bucket_page_size, decode_token, encode_token
 
 # The region that S3 writes as an empty LocationConstraint.
 CLASSIC_REGION = "us-east-1"
+# What tools say that were set up for stores without regions; the bucket's location is then that, its region ours.
+DEFAULT_LOCATION = "default"
 
 
 def owner_of(ctx: RequestContext) -> Owner:
@@ -32,7 +34,7 @@ async def list_buckets(ctx: RequestContext) -> Response:
     limit = bucket_page_size(ctx.query)
     after = decode_token(token).decode() if token else ""
     rows, more = buckets.page(ctx.store, account, prefix=prefix, after=after, limit=limit)
-    lines = [BucketLine(row.name, row.created_at_ms, row.region) for row in rows if region in (None, row.region)]
+    lines = [BucketLine(row.name, row.created_at_ms, ctx.region) for row in rows if region in (None, ctx.region)]
     next_token = encode_token(rows[-1].name.encode()) if more else ""
     return xml_response(xml.list_buckets(owner_of(ctx), lines, prefix=prefix, continuation_token=next_token))
 
@@ -42,13 +44,13 @@ async def create_bucket(ctx: RequestContext) -> Response:
     check_new_bucket_name(ctx.bucket_name)
     document = await ctx.body.read_document(xml_reader.MAX_CREATE_BUCKET_BYTES)
     location = xml_reader.parse_create_bucket(document).location if document else None
-    if location not in (None, "", ctx.region):
+    if location not in (None, "", ctx.region, DEFAULT_LOCATION):
         raise S3Error(
             Code.INVALID_LOCATION_CONSTRAINT,
             location_constraint=location,
         )
     try:
-        await buckets.create(ctx.store, ctx.bucket_name, account_of(ctx), ctx.region)
+        await buckets.create(ctx.store, ctx.bucket_name, account_of(ctx), location or ctx.region)
     except BucketOwned:
         # As us-east-1 has always done: making one's own bucket again changes nothing. Elsewhere it is a conflict.
         if ctx.region != CLASSIC_REGION:
@@ -57,7 +59,7 @@ async def create_bucket(ctx: RequestContext) -> Response:
 
 
 async def head_bucket(ctx: RequestContext) -> Response:
-    return Response(200, {"x-amz-bucket-region": ctx.bucket.region, "Content-Type": "application/xml"})
+    return Response(200, {"x-amz-bucket-region": ctx.region, "Content-Type": "application/xml"})
 
 
 async def delete_bucket(ctx: RequestContext) -> Response:

@@ -9,7 +9,6 @@ from cyxcloud.objects.listing import Page
 from s3gw import xml
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import ObjectPage, PartLine, PartPage, UploadLine, UploadPage
-from s3gw.errors import Code, S3Error
 from s3gw.handlers.bucket import owner_of
 from s3gw.handlers.uploads import parse_upload_id, upload_text
 from s3gw.parameters import decode_token, encode_token, page_size, part_number_marker, wants_url_encoding
@@ -58,13 +57,11 @@ async def list_objects(ctx: RequestContext) -> Response:
 
 async def list_objects_v2(ctx: RequestContext) -> Response:
     token, start_after = ctx.query.get("continuation-token"), ctx.query.get("start-after", "")
-    if token == "":
-        raise S3Error(Code.INVALID_ARGUMENT, "The continuation token provided is incorrect")
-    after = decode_token(token) if token is not None else start_after.encode()
+    after = decode_token(token) if token else start_after.encode()
     found = _page(ctx, after)
     next_token = encode_token(found.last) if found.truncated and found.last is not None else ""
     page = _object_page(ctx, found, with_owner=ctx.query.get("fetch-owner") == "true")
-    document = xml.list_objects_v2(page, continuation_token=token or "", next_token=next_token, start_after=start_after)
+    document = xml.list_objects_v2(page, continuation_token=token, next_token=next_token, start_after=start_after)
     return xml_response(document)
 
 

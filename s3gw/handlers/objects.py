@@ -6,10 +6,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and its neigh
 from __future__ import annotations
 
 from cyxcloud.objects import delete, get, put
-from cyxcloud.objects.attributes import Attributes
-from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_read
+from cyxcloud.objects.attributes import Attributes, Checksum
+from cyxcloud.objects.conditions import NO_REMOVAL_CONDITIONS, RemovalConditions, check_read
 from cyxcloud.objects.delete import Removal
-from cyxcloud.objects.errors import NotModified, ObjectsError
+from cyxcloud.objects.errors import ObjectsError
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import STANDARD, Stored, Target
 from cyxcloud.shards import cid
@@ -75,11 +75,7 @@ async def head_object(ctx: RequestContext) -> Response:
 def _open(ctx: RequestContext, *, with_body: bool) -> ObjectView:
     no_such_version(ctx)
     view = get.open_object(ctx.store, ctx.bucket.name, ctx.key, with_body=with_body)
-    conditions = req.read_conditions(ctx.headers)
-    try:
-        check_read(conditions, view.version.etag, view.version.mtime_ms)
-    except NotModified as same:
-        raise S3Error(Code.NOT_MODIFIED, e_tag=f'"{same.etag}"', last_modified=http_date(same.modified_ms)) from None
+    check_read(req.read_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
     return view
 
 
@@ -118,14 +114,26 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         headers[f"x-amz-meta-{name}"] = value
     if version.storage_class != STANDARD:
         headers["x-amz-storage-class"] = version.storage_class
-    checksum = attributes.checksum
-    if checksum is not None and ctx.headers.get(CHECKSUM_MODE, "").upper() == "ENABLED" and "range" not in ctx.headers:
+    checksum = _checksum_of_read(ctx, view)
+    if checksum is not None:
         headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
         headers["x-amz-checksum-type"] = checksum.type
     headers |= content_names(view)
     if ctx.query:
         headers |= {_HTTP_NAMES[name]: value for name, value in response_overrides(ctx.query).items()}
     return headers
+
+
+def _checksum_of_read(ctx: RequestContext, view: ObjectView) -> Checksum | None:
+    """Of the object, or of the part that is read; a range has none."""
+    whole = view.attributes.checksum
+    if whole is None or ctx.headers.get(CHECKSUM_MODE, "").upper() != "ENABLED" or "range" in ctx.headers:
+        return None
+    number = part_number(ctx.query) if ctx.query else None
+    if number is None or not view.attributes.parts:
+        return whole
+    own = next((part.checksum for part in view.attributes.parts if part.number == number), "")
+    return Checksum(whole.algorithm, own, whole.type) if own else None
 
 
 _HTTP_NAMES = {
@@ -155,7 +163,7 @@ def content_names(view: ObjectView) -> dict[str, str]:
 
 async def delete_object(ctx: RequestContext) -> Response:
     no_such_version(ctx)
-    await delete.delete_object(ctx.store, ctx.bucket.id, Removal(ctx.key, req.write_conditions(ctx.headers)))
+    await delete.delete_object(ctx.store, ctx.bucket.id, Removal(ctx.key, req.removal_conditions(ctx.headers)))
     return Response(204, {})
 
 
@@ -168,9 +176,7 @@ async def delete_objects(ctx: RequestContext) -> Response:
     for at, entry in enumerate(document.entries):
         refused = _refused_entry(entry)
         if refused is None:
-            removals.append(
-                (at, Removal(entry.key, WriteConditions((entry.etag,)) if entry.etag else NO_WRITE_CONDITIONS))
-            )
+            removals.append((at, Removal(entry.key, _conditions(entry))))
         outcomes[at] = refused
     results = await delete.delete_objects(ctx.store, ctx.bucket.id, [removal for _, removal in removals])
     for (at, _), failed in zip(removals, results, strict=True):
@@ -189,11 +195,13 @@ async def delete_objects(ctx: RequestContext) -> Response:
 
 
 def _refused_entry(entry: DeleteEntry) -> S3Error | None:
-    if entry.version_id not in (None, "null"):
-        return S3Error(Code.NO_SUCH_VERSION)
-    if entry.modified_ms is not None or entry.size is not None:
-        return S3Error(Code.NOT_IMPLEMENTED)
-    return None
+    return None if entry.version_id in (None, "null") else S3Error(Code.NO_SUCH_VERSION)
+
+
+def _conditions(entry: DeleteEntry) -> RemovalConditions:
+    if entry.etag is None and entry.modified_ms is None and entry.size is None:
+        return NO_REMOVAL_CONDITIONS
+    return RemovalConditions(() if entry.etag is None else (entry.etag,), entry.modified_ms, entry.size)
 
 
 def _entry_failure(failed: ObjectsError | None) -> S3Error | None:
@@ -207,14 +215,13 @@ async def get_object_attributes(ctx: RequestContext) -> Response:
     after = part_number_marker(ctx.headers.get("x-amz-part-number-marker"))
     limit = page_size(ctx.headers, "x-amz-max-parts")
     following = [part for part in attributes.parts if part.number > after]
-    shown = following[:limit] if all(part.checksum for part in attributes.parts) else ()
     page = AttributesPage(
         etag=version.etag if "ETag" in asked else None,
         checksum=attributes.checksum if "Checksum" in asked or "ObjectParts" in asked else None,
         storage_class=version.storage_class if "StorageClass" in asked else None,
         size=version.size if "ObjectSize" in asked else None,
         parts_count=len(attributes.parts) if "ObjectParts" in asked and attributes.parts else None,
-        parts=shown,
+        parts=following[:limit],
         part_number_marker=after,
         max_parts=limit,
         truncated=len(following) > limit,

@@ -57,10 +57,10 @@ CRC = {"x-amz-checksum-crc32": "AAAAAA=="}
         ({"x-amz-trailer": "x-amz-checksum-xxhash64"}, BodyFault.NOT_IMPLEMENTED),
         ({"x-amz-checksum-sha512": "AA=="}, BodyFault.NOT_IMPLEMENTED),
         (CRC | {"x-amz-sdk-checksum-algorithm": "SHA1"}, BodyFault.INVALID_REQUEST),
-        ({"x-amz-checksum-crc32": ""}, BodyFault.INVALID_REQUEST),
-        ({"x-amz-checksum-crc32": "AAAA"}, BodyFault.INVALID_REQUEST),
-        ({"x-amz-checksum-crc32": ["AAAAAA==", "AAAAAA=="]}, BodyFault.INVALID_REQUEST),
-        ({"x-amz-checksum-sha256": "AAAAAA=="}, BodyFault.INVALID_REQUEST),
+        ({"x-amz-checksum-crc32": ""}, BodyFault.BAD_DIGEST),
+        ({"x-amz-checksum-crc32": "AAAA"}, BodyFault.BAD_DIGEST),
+        ({"x-amz-checksum-crc32": ["AAAAAA==", "AAAAAA=="]}, BodyFault.BAD_DIGEST),
+        ({"x-amz-checksum-sha256": "AAAAAA=="}, BodyFault.BAD_DIGEST),
     ],
 )
 def test_parse_checksum_refused(headers: dict[str, str | list[str]], fault: BodyFault) -> None:

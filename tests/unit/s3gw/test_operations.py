@@ -30,7 +30,6 @@ BUILT = words(
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
 REFUSED = {
     "AbortMultipartUpload": {"x-amz-if-match-initiated-time"},
-    "DeleteObject": {"x-amz-if-match-last-modified-time", "x-amz-if-match-size"},
     "PutObject": {"x-amz-write-offset-bytes"},
     "CopyObject": {"x-amz-object-annotation-directive"},
 }

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyxcloud.objects.conditions import NO_READ_CONDITIONS, NO_WRITE_CONDITIONS, ReadConditions, WriteConditions
+from cyxcloud.objects.conditions import (
+    NO_READ_CONDITIONS,
+    NO_REMOVAL_CONDITIONS,
+    NO_WRITE_CONDITIONS,
+    ReadConditions,
+    RemovalConditions,
+    WriteConditions,
+)
 from s3gw import request
 from s3gw.errors import Code, S3Error
 from s3gw.request import ByteRange, CopySource
@@ -151,9 +158,46 @@ def test_copy_source_raises_nothing_but_s3_errors(text: str) -> None:
 
 
 def test_user_metadata_keeps_raw_text() -> None:
-    headers = {"x-amz-meta-a": "\u00e4\udcff", "x-amz-meta-": "", "x-amz-meta-b": "", "content-type": "t"}
-    assert request.user_metadata(headers) == {"a": "\u00e4\udcff", "": "", "b": ""}
+    headers = {"x-amz-meta-a": "\u00e4\u20ac", "x-amz-meta-": "", "x-amz-meta-b": "", "content-type": "t"}
+    assert request.user_metadata(headers) == {"a": "\u00e4\u20ac", "": "", "b": ""}
     assert request.user_metadata({"content-type": "t"}) == {}
+
+
+@pytest.mark.parametrize("name", ["x-amz-meta-a", "content-disposition"])
+def test_kept_headers_that_are_no_utf8_are_refused(name: str) -> None:
+    read = request.user_metadata if name.startswith("x-amz-meta-") else request.content_headers
+    with pytest.raises(S3Error) as caught:
+        read({name: "caf\udce9"})
+    assert (caught.value.code, caught.value.fields) == (Code.INVALID_ARGUMENT, {"argument_name": name})
+    assert read({name: "caf\u00e9"})
+
+
+def test_removal_conditions() -> None:
+    assert request.removal_conditions({}) is NO_REMOVAL_CONDITIONS
+    headers = {
+        "if-match": '"a"',
+        "x-amz-if-match-size": "7",
+        "x-amz-if-match-last-modified-time": "Thu, 01 Jan 1970 00:00:02 GMT",
+    }
+    assert request.removal_conditions(headers) == RemovalConditions(("a",), 2000, 7)
+    iso = {"x-amz-if-match-last-modified-time": "1970-01-01T00:00:02Z"}
+    assert request.removal_conditions(iso) == RemovalConditions((), 2000, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("if-none-match", "*", Code.NOT_IMPLEMENTED),
+        ("if-unmodified-since", "Thu, 01 Jan 1970 00:00:02 GMT", Code.NOT_IMPLEMENTED),
+        ("x-amz-if-match-size", "-1", Code.INVALID_ARGUMENT),
+        ("x-amz-if-match-size", "9" * 19, Code.INVALID_ARGUMENT),
+        ("x-amz-if-match-last-modified-time", "yesterday", Code.INVALID_ARGUMENT),
+    ],
+)
+def test_removal_conditions_refused(name: str, value: str, code: Code) -> None:
+    with pytest.raises(S3Error) as caught:
+        request.removal_conditions({name: value})
+    assert caught.value.code is code
 
 
 def test_user_metadata_counts_names_and_values_in_utf8() -> None:

@@ -107,7 +107,7 @@ def test_resolve_refuses_what_the_row_does_not_know(request_line: str) -> None:
         ("PUT", "/bucket/key", "x-amz-checksum-sha512"),
         ("PUT", "/bucket/key", "x-amz-unheard-of"),
         ("PUT", "/bucket/key", "x-amz-copy-source-if-match"),
-        ("DELETE", "/bucket/key", "x-amz-if-match-size"),
+        ("DELETE", "/bucket/key", "x-amz-if-match-colour"),
         ("DELETE", "/bucket", "x-amz-copy-source"),
         ("POST", "/bucket?delete", "x-amz-copy-source"),
     ],
