@@ -135,7 +135,7 @@ class _Worker:
 
     async def serve(self) -> None:
         server = web.Server(
-            self.gateway.handle,
+            self.gateway.handle,  # type: ignore[arg-type] # an Answer has what the server asks of a response
             access_log=None,
             # A commit once begun is finished whether or not its client still listens.
             handler_cancellation=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects.principal import Principal
 from cyxcloud.objects.store import Store
@@ -26,6 +27,7 @@ class RequestContext(NamedTuple):
     bucket_name: str | None
     key_bytes: bytes | None
     row: BucketRow | None
+    found: ObjectRead | None
     query: Mapping[str, str]
     headers: Headers
     principal: Principal

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
 
 from cyxcloud.core.clock import Clock
-from cyxcloud.objects import buckets
+from cyxcloud.meta.reads import ObjectRead
+from cyxcloud.meta.rows import BucketRow
+from cyxcloud.objects import buckets, get
 from cyxcloud.objects.authorize import authorize
 from cyxcloud.objects.principal import ANONYMOUS, Principal
 from cyxcloud.objects.rights import of_a_version
 from cyxcloud.objects.store import Store
-from cyxcloud.shards.frames import Buffer
 from s3gw import internal, xml
+from s3gw.answer import Answer
 from s3gw.body import plan_body
 from s3gw.context import RequestContext, Response
 from s3gw.credentials import Credentials
@@ -31,6 +32,7 @@ from s3gw.failures import LOGGED, as_s3_error
 from s3gw.handlers import HANDLERS
 from s3gw.intake import RequestBody
 from s3gw.operations import BodyKind, Operation
+from s3gw.render import primed, render
 from s3gw.resolve import Resolved, Resolver, split_target
 from s3gw.sigv4 import Anonymous, RequestView, SignatureError, Verified, Verifier, fold_headers, header
 from s3gw.stalls import SendWatch
@@ -38,12 +40,10 @@ from s3gw.unbuilt import refuse_unbuilt
 
 log = structlog.get_logger(__name__)
 
-SERVER = "CyxCloud"
 # What x-amz-checksum-* describes in these is the finished object, not the body that is sent.
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
-# Answers without a body whatever the handler or an error gives.
-_BODILESS = frozenset({204, 304})
+_READS_KEY = frozenset({"get_object", "head_object", "get_object_attributes"})
 
 
 def _new_request_ids() -> Iterator[str]:
@@ -66,7 +66,7 @@ class Gateway:
     request_ids: Iterator[str] = field(default_factory=_new_request_ids)
     sends: SendWatch = field(default_factory=SendWatch)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse | Answer:
         request_id = next(self.request_ids)
         raw_path, raw_query = split_target(request.raw_path)
         resolved: Resolved | None = None
@@ -82,7 +82,7 @@ class Gateway:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id)
-        return await self._send(request, response, request_id)
+        return await render(request, response, request_id, self.clock.now_ms(), self.sends)
 
     async def _serve(
         self, request: web.BaseRequest, resolved: Resolved, view: RequestView, request_id: str
@@ -97,12 +97,14 @@ class Gateway:
             if not (isinstance(verified, Verified) and verified.presigned):
                 raise S3Error(Code.INVALID_REQUEST, "x-amz- parameters belong to presigned requests.")
             headers |= resolved.hoisted
+        row, found = self._look_up(resolved)
         ctx = RequestContext(
             request_id=request_id,
             operation=operation,
             bucket_name=resolved.bucket,
             key_bytes=resolved.key,
-            row=None if resolved.bucket is None else buckets.find(self.store, resolved.bucket),
+            row=row,
+            found=found,
             query=resolved.query,
             headers=headers,
             principal=principal,
@@ -113,7 +115,17 @@ class Gateway:
         )
         _authorise(ctx)
         refuse_unbuilt(operation, headers)
-        return await _primed(await HANDLERS[operation.handler](ctx))
+        return await primed(await HANDLERS[operation.handler](ctx))
+
+    def _look_up(self, resolved: Resolved) -> tuple[BucketRow | None, ObjectRead | None]:
+        """The bucket that is named, and with it the key's version where the operation reads one: one statement."""
+        if resolved.bucket is None:
+            return None, None
+        handler = resolved.operation.handler
+        if handler in _READS_KEY and resolved.key is not None:
+            found = get.find(self.store, resolved.bucket, resolved.key, with_body=handler == "get_object")
+            return found.bucket, found
+        return buckets.find(self.store, resolved.bucket), None
 
     def _caller(self, request: web.BaseRequest, raw_path: str, raw_query: str) -> Principal:
         view = RequestView(request.method, raw_path, raw_query, fold_headers(request.headers.items()))
@@ -143,22 +155,6 @@ class Gateway:
             return Response(failure.status, validators)
         document = xml.error(failure, raw_path, request_id)
         return Response(failure.status, {"Content-Type": "application/xml"}, document)
-
-    async def _send(self, request: web.BaseRequest, response: Response, request_id: str) -> web.StreamResponse:
-        headers = response.headers
-        headers["x-amz-request-id"] = request_id
-        headers["Server"] = SERVER
-        body = response.body
-        if isinstance(body, AsyncIterator):
-            return await _stream(request, response, body, self.sends)
-        if request.method == "HEAD" or response.status in _BODILESS:
-            answer = _bodiless(response, headers)
-        else:
-            answer = web.Response(status=response.status, headers=headers, body=body)
-        if not request.content.is_eof() and "Expect" in request.headers:
-            # Refused instead of told to continue, a client sends its next request where we would wait for the body.
-            answer.force_close()
-        return answer
 
 
 def _single(headers: Mapping[str, str | list[str]]) -> dict[str, str]:
@@ -194,49 +190,3 @@ def _authorise(ctx: RequestContext) -> None:
     expected = ctx.headers.get(_EXPECTED_OWNER)
     if expected is not None and expected != ctx.principal.canonical_id:
         raise S3Error(Code.ACCESS_DENIED)
-
-
-async def _primed(response: Response) -> Response:
-    """The first piece is had before the status goes out: a chunk that cannot be read is still an error answer."""
-    body = response.body
-    if not isinstance(body, AsyncIterator):
-        return response
-    first = await anext(body)
-    return response._replace(body=_rejoined(first, body))
-
-
-async def _rejoined(first: Buffer, rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
-    async with aclosing(rest) as pieces:  # type: ignore[type-var]
-        yield first
-        async for piece in pieces:
-            yield piece
-
-
-def _bodiless(response: Response, headers: dict[str, str]) -> web.Response:
-    """A HEAD says how long the body would be."""
-    if response.length is not None and response.status not in _BODILESS:
-        headers["Content-Length"] = str(response.length)
-    return web.Response(status=response.status, headers=headers)
-
-
-async def _stream(
-    request: web.BaseRequest, response: Response, body: AsyncIterator[Buffer], sends: SendWatch
-) -> web.StreamResponse:
-    answer = web.StreamResponse(status=response.status, headers=response.headers)
-    answer.content_length = response.length
-    async with aclosing(body) as pieces:  # type: ignore[type-var]
-        if request.transport is None:
-            raise ConnectionResetError("the client left before the first byte")
-        await answer.prepare(request)
-        try:
-            with sends.watched(request.transport) as sending:
-                async for piece in pieces:
-                    sending.given += len(piece)
-                    await answer.write(piece)
-        except ConnectionError:
-            raise
-        except Exception as error:
-            log.exception("read broke off", request_id=response.headers["x-amz-request-id"])
-            raise ConnectionResetError("the object could not be read to its end") from error
-    await answer.write_eof()
-    return answer

@@ -14,6 +14,7 @@ from functools import cached_property
 from cyxcloud.core import keywrap
 from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta import blobs, reads, segments
+from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow, SegmentRow, VersionRow
 from cyxcloud.objects import attributes as attributes_codec
 from cyxcloud.objects.attributes import Attributes
@@ -49,14 +50,23 @@ class ObjectView:
         raise InvalidPartNumber
 
 
-def open_object(store: Store, bucket_name: str, key: bytes, *, with_body: bool = True) -> ObjectView:
-    """The key's current version. Raises NoSuchBucket, NoSuchKey (also under a delete marker)."""
-    found = reads.read_object(store.reader, bucket_name, key, with_body=with_body)
+def find(store: Store, bucket_name: str, key: bytes, *, with_body: bool) -> ObjectRead:
+    """Bucket and current version in one statement, before anybody was asked whether it may be seen."""
+    return reads.read_object(store.reader, bucket_name, key, with_body=with_body)
+
+
+def view_of(found: ObjectRead) -> ObjectView:
+    """Raises NoSuchBucket, NoSuchKey (also under a delete marker)."""
     if found.bucket is None:
         raise NoSuchBucket
     if found.version is None or found.version.is_delete_marker:
         raise NoSuchKey
     return ObjectView(found.bucket, found.version, found.body)
+
+
+def open_object(store: Store, bucket_name: str, key: bytes) -> ObjectView:
+    """The key's current version."""
+    return view_of(find(store, bucket_name, key, with_body=True))
 
 
 def all_segments(store: Store, view: ObjectView) -> tuple[SegmentRow, ...]:

@@ -54,7 +54,7 @@ def stored_headers(stored: Stored) -> dict[str, str]:
 
 
 async def get_object(ctx: RequestContext) -> Response:
-    view = _open(ctx, with_body=True)
+    view = _open(ctx)
     status, start, end, headers = _span(ctx, view)
     headers |= _shown(ctx, view)
     length = end - start
@@ -66,15 +66,16 @@ async def get_object(ctx: RequestContext) -> Response:
 
 
 async def head_object(ctx: RequestContext) -> Response:
-    view = _open(ctx, with_body=False)
+    view = _open(ctx)
     status, start, end, headers = _span(ctx, view)
     headers |= _shown(ctx, view)
     return Response(status, headers, length=end - start)
 
 
-def _open(ctx: RequestContext, *, with_body: bool) -> ObjectView:
+def _open(ctx: RequestContext) -> ObjectView:
     no_such_version(ctx)
-    view = get.open_object(ctx.store, ctx.bucket.name, ctx.key, with_body=with_body)
+    assert ctx.found is not None, "the pipeline reads the version with its bucket"
+    view = get.view_of(ctx.found)
     check_read(req.read_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
     return view
 
@@ -210,7 +211,7 @@ def _entry_failure(failed: ObjectsError | None) -> S3Error | None:
 
 async def get_object_attributes(ctx: RequestContext) -> Response:
     asked = req.wanted_attributes(ctx.headers)
-    view = _open(ctx, with_body=False)
+    view = _open(ctx)
     version, attributes = view.version, view.attributes
     after = part_number_marker(ctx.headers.get("x-amz-part-number-marker"))
     limit = page_size(ctx.headers, "x-amz-max-parts")

@@ -15,6 +15,11 @@ from urllib.parse import quote, unquote_to_bytes
 _ESCAPE = r"%(?:[0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[BCDF])"
 _CANONICAL_PATH = re.compile(rf"(?:[A-Za-z0-9\-._~/]+|{_ESCAPE.replace('2[0-9A-CF]', '2[0-9A-C]')})*+")
 _CANONICAL_WORD = re.compile(rf"(?:[A-Za-z0-9\-._~]+|{_ESCAPE})*+")
+# A whole query of canonical words, each with at most one "=" and none empty.
+_CANONICAL_QUERY = re.compile(
+    rf"(?:[A-Za-z0-9\-._~]++|{_ESCAPE})++(?:=(?:[A-Za-z0-9\-._~]++|{_ESCAPE})*+)?+"
+    rf"(?:&(?:[A-Za-z0-9\-._~]++|{_ESCAPE})++(?:=(?:[A-Za-z0-9\-._~]++|{_ESCAPE})*+)?+)*+"
+)
 _SPACES = re.compile(r"[ \t]+")
 
 QueryPairs = list[tuple[str, str]]
@@ -30,6 +35,9 @@ def canonical_pairs(raw_query: str) -> QueryPairs:
     """The query's parameters, canonically encoded and sorted; a name alone has an empty value."""
     if not raw_query:
         return []
+    if _CANONICAL_QUERY.fullmatch(raw_query):
+        plain = [piece.partition("=") for piece in raw_query.split("&")]
+        return sorted([(name, value) for name, _, value in plain])
     pairs = []
     for piece in raw_query.split("&"):
         if piece:
