@@ -95,6 +95,11 @@ class Code(Enum):
         409,
         "The request is not valid with the current state of the bucket.",
     )
+    INVALID_CHUNK_SIZE = (
+        "InvalidChunkSizeError",
+        400,
+        "Only the last chunk is allowed to have a size less than 8192 bytes",
+    )
     INVALID_DIGEST = ("InvalidDigest", 400, "The Content-MD5 you specified was invalid.")
     INVALID_ENCRYPTION_ALGORITHM = (
         "InvalidEncryptionAlgorithmError",
@@ -155,6 +160,11 @@ class Code(Enum):
         "MalformedPOSTRequest",
         400,
         "The body of your POST request is not well-formed multipart/form-data.",
+    )
+    MALFORMED_TRAILER = (
+        "MalformedTrailerError",
+        400,
+        "The request contained trailing data that was not well-formed or did not conform to our published schema.",
     )
     MALFORMED_XML = (
         "MalformedXML",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from s3gw.body_errors import BodyFault
 from s3gw.errors import Code, S3Error, code_named, not_implemented
 from s3gw.sigv4.errors import SignatureFault
 
@@ -18,6 +19,11 @@ def test_codes_are_unique_and_complete() -> None:
 def test_every_signature_fault_has_a_code() -> None:
     for fault in SignatureFault:
         assert code_named(fault.value).status in (400, 403, 501)
+
+
+def test_every_body_fault_has_a_code() -> None:
+    for fault in BodyFault:
+        assert code_named(fault.value).status in (400, 411, 501)
 
 
 @pytest.mark.parametrize("message", [None, "own text"])
