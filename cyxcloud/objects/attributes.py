@@ -8,8 +8,11 @@ was refused at the edge.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from cyxcloud.shards.cid import format_layout
 
 FORMAT = b"\x01"
 CONTENT_HEADERS = (
@@ -48,6 +51,8 @@ class Attributes:
     parts: tuple[PartInfo, ...] = ()
     storage_class: str = ""
     """What an upload was begun with, unless it is STANDARD; a version has a column of its own for it."""
+    layout: str = ""
+    """Sizes of the segments, run-length coded, where there are several and they are not the parts."""
 
     def encode(self) -> bytes:
         fields: dict[str, Any] = {}
@@ -61,9 +66,18 @@ class Attributes:
             fields["p"] = [[p.number, p.size, p.checksum] if p.checksum else [p.number, p.size] for p in self.parts]
         if self.storage_class:
             fields["s"] = self.storage_class
+        if self.layout:
+            fields["l"] = self.layout
         if not fields:
             return FORMAT
         return FORMAT + _ENCODE(fields).encode()
+
+
+def layout_beside(parts: Sequence[PartInfo], segment_sizes: Sequence[int]) -> str:
+    """What `Attributes.layout` is for an object of these parts and segments."""
+    if len(segment_sizes) < 2 or [part.size for part in parts] == list(segment_sizes):
+        return ""
+    return format_layout(segment_sizes)
 
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -80,4 +94,5 @@ def decode(data: bytes) -> Attributes:
     fields = _DECODE(data[1:].decode())
     checksum = Checksum(*fields["c"]) if "c" in fields else None
     parts = tuple(PartInfo(*part) for part in fields.get("p", ()))
-    return Attributes(fields.get("h", {}), fields.get("m", {}), checksum, parts, fields.get("s", ""))
+    storage_class, layout = fields.get("s", ""), fields.get("l", "")
+    return Attributes(fields.get("h", {}), fields.get("m", {}), checksum, parts, storage_class, layout)

@@ -19,7 +19,7 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import BlobGone
 from cyxcloud.meta.rows import SegmentRow, UploadRow, Versioning
 from cyxcloud.objects import get, intake, multipart, put
-from cyxcloud.objects.attributes import Attributes, Checksum
+from cyxcloud.objects.attributes import Attributes, Checksum, layout_beside
 from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.multipart import Content
@@ -36,7 +36,8 @@ async def copy_object(
     """`attributes` are the copy's headers and metadata; checksum and parts come from the source or are computed."""
     content = await _whole(store, source, algorithm)
     parts = source.attributes.parts if content.checksum == source.attributes.checksum else ()
-    attributes = Attributes(attributes.headers, attributes.metadata, content.checksum, parts)
+    layout = layout_beside(parts, [each.length for each in content.segments])
+    attributes = Attributes(attributes.headers, attributes.metadata, content.checksum, parts, layout=layout)
     new = put.new_version(store, target, content.segments, content.etag, attributes)
 
     def commit(conn: Connection) -> Versioning:

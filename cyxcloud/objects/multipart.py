@@ -18,7 +18,7 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NewPart, NewUpload, PartRow, SegmentRow, UploadRow, UploadState
 from cyxcloud.objects import attributes as attributes_codec
 from cyxcloud.objects import intake, put
-from cyxcloud.objects.attributes import Attributes, Checksum, PartInfo
+from cyxcloud.objects.attributes import Attributes, Checksum, PartInfo, layout_beside
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import WriteConditions
 from cyxcloud.objects.errors import InvalidPart, InvalidPartOrder, InvalidRequest, NoSuchUpload, PartTooSmall
@@ -158,7 +158,8 @@ async def _commit(store: Store, upload: UploadRow, target: Target, completion: C
     unused = [each for number in rows.keys() - {row.number for row in chosen} for each in content[number]]
     begun = attributes_codec.decode(upload.attributes)
     infos, checksum = _checksums(chosen, completion, checksum_plan(upload))
-    attributes = Attributes(begun.headers, begun.metadata, checksum, infos)
+    layout = layout_beside(infos, [each.length for each in kept])
+    attributes = Attributes(begun.headers, begun.metadata, checksum, infos, layout=layout)
     target = replace(target, storage_class=storage_class(upload))
     new = put.new_version(store, target, kept, multipart_etag(chosen), attributes)
     if completion.size is not None and completion.size != new.size:

@@ -154,11 +154,9 @@ def content_names(view: ObjectView) -> dict[str, str]:
         return {}
     names = {"x-cyx-cid": cid.cid_text(version.content_cid)}
     if version.segment_count > 1:
-        parts = view.attributes.parts
-        if len(parts) == version.segment_count:
-            layout = cid.format_layout([part.size for part in parts])
-            if len(layout) <= MAX_LAYOUT_HEADER_BYTES:
-                names["x-cyx-layout"] = layout
+        layout = view.attributes.layout or cid.format_layout([part.size for part in view.attributes.parts])
+        if len(layout) <= MAX_LAYOUT_HEADER_BYTES:
+            names["x-cyx-layout"] = layout
     return names
 
 

@@ -147,7 +147,8 @@ class InProcessStore:
 
         async def steps() -> list[Did | Idle]:
             async with self._coordinator(AheadClock(ahead_seconds)) as coordinator:
-                worker, done = worker_of(coordinator), []
+                worker = worker_of(coordinator)
+                done: list[Did | Idle] = []
                 while not done or isinstance(done[-1], Did):
                     done.append(await worker.step(self.loop.time()))
                 return done
@@ -157,7 +158,7 @@ class InProcessStore:
     def start(self) -> None:
         self._thread.start()
         ready = f"{self.url}/-/healthz"
-        with contextlib.closing(urlopen(ready, timeout=READY_SECONDS)) as answer:  # noqa: S310 - our own address
+        with contextlib.closing(urlopen(ready, timeout=READY_SECONDS)) as answer:
             assert answer.status == 200
 
     def close(self) -> None:
