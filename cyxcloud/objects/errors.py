@@ -31,6 +31,10 @@ class NoSuchUpload(ObjectsError):
     pass
 
 
+class StillCompleting(ObjectsError):
+    """Another process has been completing this upload for longer than is worth waiting: try again."""
+
+
 class InvalidPart(ObjectsError):
     pass
 

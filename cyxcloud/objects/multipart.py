@@ -7,9 +7,11 @@ next attempt takes it over. The same completion sent again within 24 h is given 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import BucketId, UploadId
@@ -21,7 +23,14 @@ from cyxcloud.objects import intake, put
 from cyxcloud.objects.attributes import Attributes, Checksum, PartInfo, layout_beside
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import WriteConditions
-from cyxcloud.objects.errors import InvalidPart, InvalidPartOrder, InvalidRequest, NoSuchUpload, PartTooSmall
+from cyxcloud.objects.errors import (
+    InvalidPart,
+    InvalidPartOrder,
+    InvalidRequest,
+    NoSuchUpload,
+    PartTooSmall,
+    StillCompleting,
+)
 from cyxcloud.objects.part_checksums import ChecksumPlan, of_whole
 from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.store import Store
@@ -123,30 +132,53 @@ async def abort(store: Store, upload: UploadRow) -> None:
 
 
 async def complete(store: Store, upload: UploadId, target: Target, completion: Completion) -> Stored:
-    """Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, ChecksumMismatch, and what a put raises."""
+    """Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, ChecksumMismatch, StillCompleting, and what a
+    put raises."""
     request = completion.fingerprint()
-    known = uploads.read(store.reader, upload)
-    if known is None or (known.bucket, known.key) != (target.bucket, target.key):
-        raise NoSuchUpload
-    if known.state is UploadState.COMPLETED:
-        return _remembered(known, request)
-    holder, now_ms = store.ids.session, store.clock.now_ms()
-    row = await store.change(lambda conn: uploads.freeze(conn, upload, holder, request, now_ms))
-    if row is None:
-        return await _lost_race(store, upload, request)
+    async with _turn(store, upload):
+        for pause in _PAUSES:
+            known = uploads.read(store.reader, upload)
+            if known is None or (known.bucket, known.key) != (target.bucket, target.key):
+                raise NoSuchUpload
+            if known.state is UploadState.ABORTED:
+                raise NoSuchUpload
+            if known.state is UploadState.COMPLETED:
+                return _remembered(known, request)
+            row = await _freeze(store, upload, request)
+            if row is not None:
+                return await _complete_frozen(store, row, target, completion)
+            await asyncio.sleep(pause)
+    raise StillCompleting
+
+
+# A twin of this request (a client's retry) may be under way in another process; it takes some milliseconds.
+_PAUSES = (0.01, 0.05, 0.25, 1.0, 3.0)
+
+
+@asynccontextmanager
+async def _turn(store: Store, upload: UploadId) -> AsyncIterator[None]:
+    """One completion of an upload at a time in this process: its session may freeze again what it has frozen itself."""
+    while (other := store.completing.get(upload)) is not None:
+        await other.wait()
+    mine = store.completing[upload] = asyncio.Event()
+    try:
+        yield
+    finally:
+        del store.completing[upload]
+        mine.set()
+
+
+async def _freeze(store: Store, upload: UploadId, request: bytes) -> UploadRow | None:
+    now_ms = store.clock.now_ms()
+    return await store.change(lambda conn: uploads.freeze(conn, upload, store.ids.session, request, now_ms))
+
+
+async def _complete_frozen(store: Store, row: UploadRow, target: Target, completion: Completion) -> Stored:
     try:
         return await _commit(store, row, target, completion)
     except BaseException:
-        await store.change(lambda conn: uploads.thaw(conn, upload, holder, store.clock.now_ms()))
+        await store.change(lambda conn: uploads.thaw(conn, row.id, store.ids.session, store.clock.now_ms()))
         raise
-
-
-async def _lost_race(store: Store, upload: UploadId, request: bytes) -> Stored:
-    """Somebody else completes or aborts it. A twin of this request may just have been answered."""
-    row = await store.change(lambda conn: uploads.lock(conn, upload))
-    if row is None or row.state is not UploadState.COMPLETED:
-        raise NoSuchUpload
-    return _remembered(row, request)
 
 
 async def _commit(store: Store, upload: UploadRow, target: Target, completion: Completion) -> Stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cyxcloud.core.clock import Clock
-from cyxcloud.core.ids import BlobId, IdSource, VersionId
+from cyxcloud.core.ids import BlobId, IdSource, UploadId, VersionId
 from cyxcloud.core.keybundle import WrappingKeys
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BlobRow, ChunkRow
@@ -116,6 +117,7 @@ class Store:
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
     maps: BlobMaps = field(default_factory=BlobMaps)
+    completing: dict[UploadId, asyncio.Event] = field(default_factory=dict)
     data_keys: KeySource = field(default_factory=KeySource)
 
     async def change(self, function: Callable[[Connection], T]) -> T:

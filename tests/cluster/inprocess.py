@@ -96,6 +96,7 @@ class InProcessStore:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="store", daemon=True)
         self.node_host: NodeHost | None = None
+        self._clients: list[Any] = []
 
     @property
     def url(self) -> str:
@@ -108,7 +109,7 @@ class InProcessStore:
 
     def client(self, access_key: str = ACCESS, secret_key: str = SECRET, **config: Any) -> Any:
         """boto3's S3 client; `config` are fields of botocore's Config."""
-        return boto3.client(
+        made = boto3.client(
             "s3",
             endpoint_url=self.url,
             aws_access_key_id=access_key,
@@ -116,6 +117,8 @@ class InProcessStore:
             region_name=self.region,
             config=Config(retries={"total_max_attempts": 1}, **config),
         )
+        self._clients.append(made)
+        return made
 
     def add_user(self, name: str) -> tuple[str, str]:
         """Another account's key."""
@@ -162,6 +165,8 @@ class InProcessStore:
             assert answer.status == 200
 
     def close(self) -> None:
+        for client in self._clients:
+            client.close()
         self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(READY_SECONDS)
         assert not self._thread.is_alive()
@@ -199,6 +204,11 @@ class InProcessStore:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        # A refused request's connection is read on for a while after its client has left.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     @contextlib.asynccontextmanager
     async def _coordinator(self, clock: Clock) -> Any:

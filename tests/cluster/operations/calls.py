@@ -67,7 +67,7 @@ def raw(
         connection.putrequest(method, request.target, skip_accept_encoding=True)
         given = dict(request.headers)
         if "transfer-encoding" not in given:
-            given.setdefault("Content-Length", str(len(body)))
+            given.setdefault("content-length", str(len(body)))
         for name, value in given.items():
             connection.putheader(name, value.encode())
         connection.endheaders(body or None)
