@@ -17,33 +17,37 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import alembic.util
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli import access, layout
-from cli.access import AccessError, NewKey, NewUser
+from cli.access import NewKey, NewUser
 from cli.home import Home
 from cli.layout import Layout
 from cli.options import CommandError
-from cli.store import change, database_of
+from cli.store import REFUSALS, change, database_of, refusal
 from cli.survival import UP, Survival, survival
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.config import ConfigError, FirstStart, Settings
 from cyxcloud.core.durable import create_file, make_dirs, remove_file, write_file
 from cyxcloud.core.ids import NodeNumber, PlacementId
-from cyxcloud.core.keyring import Keyring, KeyringDamaged, KeyringMissing
+from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.recovery_code import BadRecoveryCode, RecoveryCode
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.database import Database
-from cyxcloud.meta.errors import MetaError
+from cyxcloud.meta.database import REVISION, Database
 from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
 from fleet.pool import Candidate, Profile, make_pool
 from nodefs.provision import create_node
 
+log = structlog.get_logger(__name__)
+
 FORMAT = 1
 INCARNATION_BYTES = 16
 ROOT_NAME = "root"
+CHECKED_BYTES = 512 * 1024 * 1024  # reading more would hold up the start for seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,12 @@ def open_store(home: Home, settings: Settings, given: FirstStart, clock: Clock |
         if not _is_store(database):
             _refuse_orphans(home)
             _create(home, database, settings, given, now_ms)
-        database.upgrade()
-        database.check_quickly()
+        _bring_up_to_date(database)
         keyring = Keyring.open(home.keys)
         _ensure_root_key(home, database, keyring, given, now_ms)
         return _opened(home, database, settings)
-    except (AccessError, MetaError, KeyringMissing, KeyringDamaged) as error:
-        raise CommandError(str(error)) from error
+    except REFUSALS as error:
+        raise refusal(home, error) from error
     finally:
         database.close()
 
@@ -203,6 +206,18 @@ def _refuse_orphans(home: Home) -> None:
 
 
 # Every start
+
+
+def _bring_up_to_date(database: Database) -> None:
+    """To this release's schema, and checked, page by page where that takes no time."""
+    if database.revision() != REVISION:
+        try:
+            database.upgrade()
+        except alembic.util.CommandError as error:  # a revision that no migration of ours leads to
+            log.warning("no way to this schema", reason=str(error))
+    database.check_revision()
+    if database.path.stat().st_size <= CHECKED_BYTES:
+        database.check_quickly()
 
 
 def _opened(home: Home, database: Database, settings: Settings) -> Opened:

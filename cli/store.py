@@ -6,6 +6,7 @@ store is one more transaction in the queue, and gateways see it by its epoch.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ from cyxcloud.meta.database import Database
 from cyxcloud.meta.errors import MetaError
 
 T = TypeVar("T")
+
+REFUSALS = (AccessError, MetaError, KeyringMissing, KeyringDamaged, sqlite3.DatabaseError)
+
+
+def refusal(home: Home, error: Exception) -> CommandError:
+    """One of REFUSALS as a sentence for who called."""
+    if isinstance(error, sqlite3.DatabaseError):
+        return CommandError(f"{home.meta / 'meta.db'} cannot be read: {error}; put back a copy of {home.meta}")
+    return CommandError(str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +60,8 @@ def open_existing(home: Home) -> Iterator[Store]:
             raise CommandError(f"there is no store in {home.path}; `cyxcloud up --data {home.path}` makes one")
         database.check_revision()
         yield Store(home, database, Keyring.open(home.keys))
-    except (AccessError, MetaError, KeyringMissing, KeyringDamaged) as error:
-        raise CommandError(str(error)) from error
+    except REFUSALS as error:
+        raise refusal(home, error) from error
     finally:
         database.close()
 

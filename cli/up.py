@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def up(
             "tls": {"cert": tls_cert and tls_cert.resolve(), "key": tls_key and tls_key.resolve()},
         }
         settings = config.load(home.path, options)
-        _assert_readable(settings)
+        _check_tls(settings)
         locks = _locks(home)
         log.configure(
             "supervisor", level=settings.log.level, json=settings.log.json_lines, file=home.logs / "supervisor.log"
@@ -97,10 +98,16 @@ def _locks(home: Home) -> list[int]:
             time.sleep(0.05)
 
 
-def _assert_readable(settings: Settings) -> None:
+def _check_tls(settings: Settings) -> None:
     for name, path in (("tls.cert", settings.tls.cert), ("tls.key", settings.tls.key)):
         try:
             if path is not None:
                 path.open("rb").close()
         except OSError as error:
             raise config.ConfigError(f"{name}: {path}: {error.strerror}; give a readable PEM file") from None
+    if settings.tls.cert is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls.cert, settings.tls.key)
+        except ssl.SSLError as error:
+            reason = error.reason or "not a certificate and its key in PEM"
+            raise config.ConfigError(f"tls: {settings.tls.cert}, {settings.tls.key}: {reason}; give a pair") from None

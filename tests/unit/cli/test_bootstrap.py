@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,6 +166,25 @@ def test_empty_database_beside_nodes_is_refused(home: Home) -> None:
     with pytest.raises(CommandError, match=r"holds no store but .*nodes"):
         start(home)
     assert (home.path / "nodes" / "node-01" / "node.json").exists()
+
+
+def test_database_of_another_release_is_refused(home: Home) -> None:
+    start(home)
+    with contextlib.closing(sqlite3.connect(home.meta / "meta.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    with pytest.raises(CommandError, match="has schema 9999, this program needs"):
+        start(home)
+
+
+def test_damaged_database_is_refused(home: Home) -> None:
+    start(home)
+    path = home.meta / "meta.db"
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 8192)
+    with pytest.raises(CommandError, match=r"meta.db cannot be read|meta.db: "):
+        start(home)
 
 
 def test_missing_keyring_is_refused_with_the_remedy(home: Home) -> None:

@@ -165,6 +165,13 @@ def test_up_names_a_wrong_option(tmp_path: Path, options: list[str], said: str) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_up_refuses_files_that_are_no_certificate(tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("nothing")
+    options = ["--tls-cert", tmp_path / "cert.pem", "--tls-key", tmp_path / "cert.pem"]
+    assert "tls: " in run("up", "--data", tmp_path / "data", *options, code=2)
+    assert not (tmp_path / "data").exists()
+
+
 def test_cid_is_the_stores(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * 5_000_000)
