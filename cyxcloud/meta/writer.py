@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -30,6 +31,7 @@ from cyxcloud.core.ids import SessionNumber
 from cyxcloud.meta import sessions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
+from cyxcloud.meta.loopturn import LoopTurn
 from cyxcloud.meta.statement import SQLITE
 
 T = TypeVar("T")
@@ -51,7 +53,7 @@ _FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 class Submits(Protocol):
     """What requests are handed to: a writer itself, or one bound to a session."""
 
-    async def submit(self, request: Request[T]) -> T: ...
+    async def submit(self, request: Request[T], *, is_long: bool = False) -> T: ...
 
     def call(self, request: Request[T]) -> T: ...
 
@@ -59,7 +61,9 @@ class Submits(Protocol):
 class Writes(Protocol):
     """A writer of either database."""
 
-    async def submit(self, request: Request[T], session: SessionNumber | None = None) -> T: ...
+    async def submit(
+        self, request: Request[T], session: SessionNumber | None = None, *, is_long: bool = False
+    ) -> T: ...
 
     def call(self, request: Request[T], session: SessionNumber | None = None) -> T: ...
 
@@ -67,14 +71,21 @@ class Writes(Protocol):
 class Outcome:
     """Where one request's result goes: to a future of an event loop or of a thread."""
 
-    __slots__ = ("error", "future", "loop", "request", "result", "session")
+    __slots__ = ("error", "future", "is_long", "loop", "request", "result", "session")
 
     def __init__(
-        self, request: Request[Any], session: SessionNumber | None, loop: asyncio.AbstractEventLoop | None, future: Any
+        self,
+        request: Request[Any],
+        session: SessionNumber | None,
+        loop: asyncio.AbstractEventLoop | None,
+        future: Any,
+        *,
+        is_long: bool = False,
     ) -> None:
         self.request = request
         self.session = session
         self.loop = loop
+        self.is_long = is_long
         self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
@@ -108,8 +119,8 @@ class BoundWriter:
         self.session = session
         self._writer = writer
 
-    async def submit(self, request: Request[T]) -> T:
-        return await self._writer.submit(request, self.session)
+    async def submit(self, request: Request[T], *, is_long: bool = False) -> T:
+        return await self._writer.submit(request, self.session, is_long=is_long)
 
     def call(self, request: Request[T]) -> T:
         return self._writer.call(request, self.session)
@@ -149,11 +160,15 @@ class Writer:
     def bound_to(self, session: SessionNumber) -> BoundWriter:
         return BoundWriter(self, session)
 
-    async def submit(self, request: Request[T], session: SessionNumber | None = None) -> T:
-        """Its result once it is durable. Cancelling the wait does not cancel the request."""
+    async def submit(self, request: Request[T], session: SessionNumber | None = None, *, is_long: bool = False) -> T:
+        """Its result once it is durable. Cancelling the wait does not cancel the request.
+
+        The request runs in this loop's thread between two of its callbacks; one that is long (hundreds of statements)
+        runs in the writer's, so that the loop goes on meanwhile.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(Outcome(request, session, loop, future))
+        self._put(Outcome(request, session, loop, future, is_long=is_long))
         return await future
 
     def call(self, request: Request[T], session: SessionNumber | None = None) -> T:
@@ -228,12 +243,23 @@ class Writer:
         except sqlite3.Error as error:
             batch.append(self._queue.popleft())
             raise _TransactionLost from error
-        while self._queue and len(batch) < BATCH_REQUESTS and time.monotonic() < closes_at:
-            if isinstance(self._queue[0].request, _CheckpointRequest):
-                break
+
+        def may_take() -> bool:
+            return bool(self._queue) and len(batch) < BATCH_REQUESTS and time.monotonic() < closes_at
+
+        def take() -> None:
             outcome = self._queue.popleft()
             batch.append(outcome)
             _run_in_savepoint(conn, outcome, open_sessions)
+
+        def take_for(loop: asyncio.AbstractEventLoop) -> None:
+            while may_take() and _of_loop(self._queue[0]) is loop:
+                take()
+
+        while may_take() and not isinstance(self._queue[0].request, _CheckpointRequest):
+            loop = _of_loop(self._queue[0])
+            if loop is None or not LoopTurn(loop, partial(take_for, loop)).carry_out():
+                take()
         try:
             conn.script("COMMIT")
         except sqlite3.Error as error:
@@ -283,6 +309,11 @@ class _CheckpointRequest:
         finally:
             conn.script(f"PRAGMA busy_timeout={BUSY_MS}")
         return Checkpoint(wal_pages, moved)
+
+
+def _of_loop(outcome: Outcome) -> asyncio.AbstractEventLoop | None:
+    """The event loop in whose thread a request is to run, None where the writer's own is the place."""
+    return None if outcome.is_long else outcome.loop
 
 
 def open_writable(path: Path, *, create: bool = False) -> sqlite3.Connection:

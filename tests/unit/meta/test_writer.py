@@ -88,7 +88,7 @@ async def test_submit_of_many_shares_a_transaction(database: Database, writer: W
     assert len(seen) <= 2
 
 
-async def test_results_of_a_batch_wake_the_loop_once(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_wakes_the_loop_to_run_it_and_to_answer_it(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     wake_ups: list[object] = []
     original = loop.call_soon_threadsafe
@@ -103,7 +103,7 @@ async def test_results_of_a_batch_wake_the_loop_once(writer: Writer, monkeypatch
     await asyncio.sleep(0)
     gate.open()
     await asyncio.gather(*waiting)
-    assert len(wake_ups) == 1
+    assert len(wake_ups) <= 4  # two for each batch, and what waited behind the gate may have joined its batch
 
 
 async def test_a_failing_request_takes_nothing_of_the_others_with_it(database: Database, writer: Writer) -> None:
@@ -156,7 +156,7 @@ async def test_a_full_disk_reruns_the_batch_one_by_one(database: Database, write
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(each) for each in results] == [type(None), type(None), StorageFull, type(None)]
     assert names(database) == {"bucket-1", "bucket-2", "bucket-3"}
-    assert runs[:4] == [1, 2, 1, 2]
+    assert runs.count(2) == 2  # lost with the transaction that the third one filled, and done again
     assert database.problems() == []
 
 
@@ -359,3 +359,21 @@ def test_truncating_does_not_wait_for_a_long_reader(database: Database, writer: 
         assert time.monotonic() - began < 2
     assert writer.checkpoint(truncate=True).complete
     assert len(names(database)) == 2
+
+
+async def test_requests_run_in_the_thread_of_their_loop(writer: Writer) -> None:
+    here = threading.get_ident()
+    assert await writer.submit(lambda _: threading.get_ident()) == here
+
+
+async def test_a_long_request_runs_beside_the_loop(writer: Writer) -> None:
+    here = threading.get_ident()
+    assert await writer.submit(lambda _: threading.get_ident(), is_long=True) != here
+
+
+async def test_a_loop_that_is_blocked_holds_nobody_up(writer: Writer) -> None:
+    """Its request then runs in the writer's thread: whoever waits for the lock must not wait for that loop."""
+    waiting = asyncio.ensure_future(writer.submit(adds(1)))
+    await asyncio.sleep(0)
+    assert writer.call(adds(2))  # blocks this loop until it is answered
+    assert await waiting
