@@ -71,9 +71,10 @@ async def _stream(
                     sending.given += len(piece)
                     await answer.write(piece)
         except ConnectionError:
-            raise
-        except Exception as error:
+            return answer  # the client left, which the server finds out by itself
+        except Exception:
             log.exception("read broke off", request_id=response.headers["x-amz-request-id"])
-            raise ConnectionResetError("the object could not be read to its end") from error
+            request.transport.abort()
+            return answer
     await answer.write_eof()
     return answer

@@ -219,7 +219,7 @@ class InProcessStore:
         known = cluster.read(reader)
         assert known is not None
         host = HostClient(self.home.node_socket(0), Hello("coordinator", known.cluster_id, known.incarnation))
-        await host.start()
+        await host.start(READY_SECONDS)
         key = Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator)
         try:
             yield Coordinator((host,), reader, writer, CoordinatorClock(clock, reader, writer), Signer(key, known))

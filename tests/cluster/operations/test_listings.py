@@ -19,7 +19,9 @@ def fill(client: Any, bucket: str, keys: list[str]) -> None:
 
 
 def pages_v1(client: Any, bucket: str, size: int, **given: Any) -> tuple[list[str], list[str]]:
-    keys, prefixes, marker = [], [], ""
+    keys: list[str] = []
+    prefixes: list[str] = []
+    marker = ""
     while True:
         page = client.list_objects(Bucket=bucket, MaxKeys=size, Marker=marker, **given)
         keys, prefixes = keys + keys_of(page), prefixes + prefixes_of(page)
