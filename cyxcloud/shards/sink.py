@@ -16,6 +16,9 @@ from cyxcloud.shards.frames import BlobCipher, Buffer, sealed_size
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.writer import ChunkSend, WrittenChunk, encode, find_placement
 
+# A chunk is stored in some ten milliseconds; a refused client need not wait for one that takes much longer.
+ABANDON_SECONDS = 2.0
+
 
 class BlobSink:
     def __init__(self, plane: DataPlane, blob: BlobId, dek: bytes) -> None:
@@ -61,7 +64,10 @@ class BlobSink:
         self._unreserve(self._reserved)
 
     async def abandon(self) -> tuple[WrittenChunk, ...]:
-        """As abort, but the chunks that were durable by then are given back, so that they can be deleted by name."""
+        """As abort, but the chunks that are durable are given back, so that they can be deleted by name; those on their
+        way get a moment to become so, since of a write that was broken off nobody can say what it left."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ABANDON_SECONDS)
         await self.abort()
         done = [task for task in self._tasks if not task.cancelled() and task.exception() is None]
         return tuple(sorted((task.result() for task in done), key=lambda chunk: chunk.index))
