@@ -316,9 +316,10 @@ class NodeStore:
         except RecordDamaged:
             self.suspects.add(key)
             return Status.CORRUPT
-        except BlockingIOError as error:
-            raise WouldBlock from error
         except OSError as error:
+            # A filesystem that cannot promise not to wait (tmpfs, NFS) says EOPNOTSUPP: that is no fault of the disk.
+            if flags and error.errno in (errno.EAGAIN, errno.EOPNOTSUPP):
+                raise WouldBlock from error
             self.fail(f"reading {pack.path}: {error}")
             return Status.IO_ERROR
         return ShardRead(size, hashes, proof, payload)

@@ -16,7 +16,7 @@ from cyxcloud.wire.status import NodeState, Status
 from nodefs.index import key_shard
 from nodefs.quarantine import quarantine_suspects
 from nodefs.scrub import check_record
-from nodefs.store import READ_NOWAIT, ShardRead
+from nodefs.store import READ_NOWAIT, ShardRead, WouldBlock
 from nodefs.upkeep import punch_some
 from tests.unit.nodefs.making import OneNode, batch, pieces
 
@@ -197,6 +197,21 @@ def test_read_error_takes_the_node_down(tmp_path: Path) -> None:
     disk.error["pread"] = errno.EIO
     assert node.read(BLOB) is Status.IO_ERROR
     assert node.read(BLOB) is Status.DOWN
+
+
+def test_filesystem_without_reads_that_do_not_wait_is_read_in_a_thread(tmp_path: Path) -> None:
+    class Tmpfs(SystemDisk):
+        def preadv(self, fd: int, buffers: Sequence[memoryview], offset: int, flags: int = 0) -> int:
+            if flags:
+                raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+            return super().preadv(fd, buffers, offset, flags)
+
+    node = OneNode(tmp_path / "n1", Tmpfs())
+    node.put(SMALL, BLOB)
+    with pytest.raises(WouldBlock):
+        node.store.read(BLOB, 0, 0, 0, 0, READ_NOWAIT)
+    assert not node.store.down_reason
+    assert node.read(BLOB) == SMALL.payloads[0]
 
 
 def test_packs_removed_under_the_node_are_noticed_before_the_answer(node: OneNode) -> None:
