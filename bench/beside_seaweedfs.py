@@ -121,7 +121,8 @@ def by_own_load(server: Server, *, big: bool) -> dict[str, float]:
 
     def show(each: Figures) -> None:
         rate, latency = each.operations / each.seconds, f"p50 {each.p50_ms:9.2f} ms  p99 {each.p99_ms:9.2f} ms"
-        print(f"  {each.name:24}{rate:10.1f} op/s  {latency}  CPU {each.cpu_ms:10.3f} ms/op", flush=True)
+        print(f"  {each.name:24}{rate:10.1f} op/s  {latency}  CPU {each.cpu_ms:10.3f} ms/op", end="")
+        print(f"  {each.errors} errors: {each.error}" if each.errors else "", flush=True)
 
     return {each.name: each.cpu_ms for each in Suite(server.target(), server.pid, show, big=big).run()}
 
