@@ -20,8 +20,8 @@ from cyxcloud.meta import deletions, nodes, orders, placements
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import ClusterRow, DeleteOrder, DueBlob
 from cyxcloud.meta.writer import Writer
-from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.orders import MAX_ORDER_SHARDS, Order, decode_receipt, encode_order, order_hash, sign_order
+from cyxcloud.wire.shardhost import ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, WireError
 from fleet.storeclock import CoordinatorClock
 
@@ -56,7 +56,7 @@ class Deletions:
 
     def __init__(
         self,
-        hosts: Sequence[HostClient],
+        hosts: Sequence[ShardHost],
         reader: Connection,
         writer: Writer,
         clock: CoordinatorClock,
@@ -102,7 +102,7 @@ class Deletions:
                 sent += 1
         return sent
 
-    async def _send(self, host: HostClient, order: DeleteOrder) -> bool:
+    async def _send(self, host: ShardHost, order: DeleteOrder) -> bool:
         try:
             answer = await host.delete(order.body, order.signature)
             receipt = decode_receipt(answer.receipt)

@@ -21,8 +21,7 @@ from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
 from cyxcloud.meta.writer import Writer
-from cyxcloud.wire.client import HostClient
-from cyxcloud.wire.shardhost import NodeInfo
+from cyxcloud.wire.shardhost import NodeInfo, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
 from fleet.pool import Candidate, Profile, TooFewNodes, choose_pool
 from fleet.storeclock import CoordinatorClock
@@ -48,18 +47,18 @@ class Seen:
 class NodeWatch:
     name = "node-watch"
 
-    def __init__(
-        self, hosts: Sequence[HostClient], reader: Connection, writer: Writer, clock: CoordinatorClock
-    ) -> None:
+    def __init__(self, hosts: Sequence[ShardHost], reader: Connection, writer: Writer, clock: CoordinatorClock) -> None:
         self._hosts, self._reader, self._writer, self._clock = hosts, reader, writer, clock
         self._random = random.SystemRandom()
         self._sizes_at = 0.0
-        self._started_at: float | None = None
+        self._patient_until: float | None = None
 
     async def step(self, now: float) -> Did | Idle:
-        if self._started_at is None:
-            self._started_at = now
-        if now < self._started_at + PATIENCE_SECONDS and not all(host.connected for host in self._hosts):
+        if self._patient_until is None:
+            self._patient_until = now + PATIENCE_SECONDS
+        if all(host.connected for host in self._hosts):
+            self._patient_until = now  # all have started: one that goes now is gone
+        elif now < self._patient_until:
             return Idle(now + FIRST_LOOK_SECONDS)
         infos = await self._ask_all()
         rows = nodes.read_all(self._reader)
@@ -75,7 +74,7 @@ class NodeWatch:
         answers = await asyncio.gather(*(self._ask(host) for host in self._hosts))
         return {info.node_id: info for answer in answers for info in answer}
 
-    async def _ask(self, host: HostClient) -> list[NodeInfo]:
+    async def _ask(self, host: ShardHost) -> list[NodeInfo]:
         try:
             async with asyncio.timeout(WATCH_SECONDS):
                 return await host.stats()

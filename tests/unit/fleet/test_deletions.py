@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+
+from cyxcloud.core.ids import BlobId, NodeNumber, PlacementId, ShardId
+from cyxcloud.core.worker import Did, Idle
+from cyxcloud.meta import blobs, deletions, orders
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import BlobRow, ChunkRow, DueBlob, SegmentRow
+from cyxcloud.wire.memory import StoredShard
+from cyxcloud.wire.status import Status
+from fleet.deletions import LOOK_SECONDS, Deletions, shards_by_node
+from tests.unit.fleet.conftest import Fleet
+
+ROOT = b"r" * 32
+GRACE_MS = 1000
+
+
+@pytest.fixture
+def worker(fleet: Fleet) -> Deletions:
+    return Deletions(fleet.hosts, fleet.reader, fleet.writer, fleet.store_clock, fleet.signer)
+
+
+def remove_blob(fleet: Fleet, number: int, chunks: int = 2) -> None:
+    """A blob whose shards stand on the nodes, and whose last reference has just gone."""
+    blob = BlobId(number)
+    for chunk in range(chunks):
+        for index in range(3):
+            host, node = fleet.host_of(index + 1), fleet.rows[index].node_id
+            host.shards[node][ShardId(blob, chunk, index)] = StoredShard(b"", b"", b"")
+            host._order[node].append(ShardId(blob, chunk, index))
+    gone = SegmentRow(blob, 0, chunks, b"", 0, 1, b"")
+    due_ms = fleet.store_clock.now_ms() + GRACE_MS
+
+    def change(conn: Connection) -> None:
+        rows = [ChunkRow(n, ROOT, PlacementId(1)) for n in range(chunks)]
+        blobs.insert_chunked(conn, BlobRow(blob, 1, chunks, 2, 1, 1, chunks), rows)
+        blobs.release(conn, [gone], due_ms)
+
+    fleet.writer.call(change)
+
+
+def left(fleet: Fleet) -> int:
+    return sum(len(shards) for host in fleet.hosts for shards in host.shards.values())
+
+
+def unsettled(fleet: Fleet) -> int:
+    return sum(len(orders.unsettled(fleet.reader, row.number)) for row in fleet.rows)
+
+
+async def test_nothing_goes_before_it_is_due(fleet: Fleet, worker: Deletions) -> None:
+    remove_blob(fleet, 1)
+    assert await worker.step(3.0) == Idle(3.0 + LOOK_SECONDS)
+    assert left(fleet) == 6
+
+
+async def test_what_is_due_goes_by_signed_orders_with_receipts(fleet: Fleet, worker: Deletions) -> None:
+    remove_blob(fleet, 1)
+    remove_blob(fleet, 2)
+    fleet.clock.advance(GRACE_MS / 1000)
+    assert await worker.step(0.0) == Did(2, "deleting")
+    assert (left(fleet), unsettled(fleet)) == (0, 0)
+    assert deletions.due(fleet.reader, fleet.store_clock.now_ms(), 10) == []
+    assert blobs.read(fleet.reader, BlobId(1)) is None
+    assert isinstance(await worker.step(1.0), Idle)
+
+
+async def test_a_node_that_is_away_gets_its_orders_when_it_is_back(fleet: Fleet, worker: Deletions) -> None:
+    remove_blob(fleet, 1)
+    fleet.clock.advance(GRACE_MS / 1000)
+    fleet.hosts[1].available = False
+    assert await worker.step(0.0) == Did(1, "deleting")
+    assert (left(fleet), unsettled(fleet)) == (2, 1)
+    assert isinstance(await worker.step(1.0), Idle)
+    fleet.hosts[1].available = True
+    assert await worker.step(2.0) == Did(1, "delivering delete orders")
+    assert (left(fleet), unsettled(fleet)) == (0, 0)
+
+
+async def test_orders_of_a_coordinator_that_died_are_sent_by_the_next(fleet: Fleet, worker: Deletions) -> None:
+    remove_blob(fleet, 1)
+    fleet.clock.advance(GRACE_MS / 1000)
+    for host in fleet.hosts:
+        host.available = False
+    await worker.step(0.0)
+    assert (left(fleet), unsettled(fleet)) == (6, 3)
+    for host in fleet.hosts:
+        host.available = True
+    successor = Deletions(fleet.hosts, fleet.reader, fleet.writer, fleet.store_clock, fleet.signer)
+    assert await successor.step(0.0) == Did(3, "delivering delete orders")
+    assert (left(fleet), unsettled(fleet)) == (0, 0)
+
+
+async def test_a_refusal_of_one_node_does_not_hold_up_the_others(fleet: Fleet, worker: Deletions) -> None:
+    remove_blob(fleet, 1)
+    fleet.clock.advance(GRACE_MS / 1000)
+    fleet.hosts[0].state[fleet.rows[0].node_id] = Status.IO_ERROR
+    await worker.step(0.0)
+    assert (left(fleet), unsettled(fleet)) == (2, 1)
+
+
+async def test_sequences_of_a_node_go_up(fleet: Fleet, worker: Deletions) -> None:
+    for host in fleet.hosts:
+        host.available = False
+    for number in (1, 2, 3):
+        remove_blob(fleet, number)
+        fleet.clock.advance(GRACE_MS / 1000)
+        await worker.step(0.0)
+    for row in fleet.rows[:3]:
+        assert [order.sequence for order in orders.unsettled(fleet.reader, row.number)] == sorted(
+            {order.sequence for order in orders.unsettled(fleet.reader, row.number)}
+        )
+        assert len(orders.unsettled(fleet.reader, row.number)) == 3
+
+
+def members(*numbers: int) -> tuple[NodeNumber, ...]:
+    return tuple(NodeNumber(number) for number in numbers)
+
+
+def test_shards_by_node_names_each_shard_once() -> None:
+    due = [
+        DueBlob(BlobId(1), 10, 2, 1, (ChunkRow(0, ROOT, PlacementId(1)), ChunkRow(1, ROOT, PlacementId(2)))),
+        DueBlob(BlobId(2), 10, 2, 1, (ChunkRow(0, ROOT, PlacementId(1)),)),
+    ]
+    found = shards_by_node(due, {PlacementId(1): members(7, 8, 9), PlacementId(2): members(9, 7, 5)})
+    assert found == {
+        7: [ShardId(BlobId(1), 0, 0), ShardId(BlobId(1), 1, 1), ShardId(BlobId(2), 0, 0)],
+        8: [ShardId(BlobId(1), 0, 1), ShardId(BlobId(2), 0, 1)],
+        9: [ShardId(BlobId(1), 0, 2), ShardId(BlobId(1), 1, 0), ShardId(BlobId(2), 0, 2)],
+        5: [ShardId(BlobId(1), 1, 2)],
+    }
