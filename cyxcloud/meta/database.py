@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # psycopg is an extra
 
 # What the migrations lead to; `test_migrations` holds it against them.
 REVISION = "0001"
+# No mmap: SQLite unmaps the whole file whenever another process has committed, and every page faults in again.
 READ_CACHE_KIB = 16384
-MMAP_BYTES = 1 << 30
 
 
 class Database:
@@ -107,7 +107,6 @@ class Database:
         driver.execute("PRAGMA query_only=1")
         driver.execute("PRAGMA busy_timeout=5000")
         driver.execute(f"PRAGMA cache_size=-{READ_CACHE_KIB}")
-        driver.execute(f"PRAGMA mmap_size={MMAP_BYTES}")
         driver.execute("PRAGMA temp_store=MEMORY")
         with self._lock:
             self._readers.append(driver)

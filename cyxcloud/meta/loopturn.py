@@ -25,8 +25,8 @@ class LoopTurn:
         self._error: BaseException | None = None
 
     def carry_out(self) -> bool:
-        """From the writer's thread: waits until it is done and raises what it raised. False when the loop did not come to
-        it, and never will."""
+        """From the writer's thread: waits until it is done and raises what it raised. False when the loop did not come
+        to it, and never will."""
         try:
             self._loop.call_soon_threadsafe(self._run)
         except RuntimeError:  # closed

@@ -121,7 +121,13 @@ class PostgresWriter:
     def bound_to(self, session: SessionNumber) -> BoundWriter:
         return BoundWriter(self, session)
 
-    async def submit(self, request: Request[T], session: SessionNumber | None = None, *, is_long: bool = False) -> T:
+    async def submit(
+        self,
+        request: Request[T],
+        session: SessionNumber | None = None,
+        *,
+        is_long: bool = False,  # noqa: ARG002 - all requests run in threads here
+    ) -> T:
         """Its result once it is durable. Cancelling the wait does not cancel the request."""
         return await asyncio.shield(asyncio.wrap_future(self._start(request, session)))
 
