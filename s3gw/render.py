@@ -63,7 +63,7 @@ async def _stream(
     answer.content_length = response.length
     async with aclosing(body) as pieces:  # type: ignore[type-var]
         if request.transport is None:
-            raise ConnectionResetError("the client left before the first byte")
+            return answer  # the client left, which the server finds out by itself
         await answer.prepare(request)
         try:
             with sends.watched(request.transport) as sending:
@@ -71,7 +71,7 @@ async def _stream(
                     sending.given += len(piece)
                     await answer.write(piece)
         except ConnectionError:
-            return answer  # the client left, which the server finds out by itself
+            return answer
         except Exception:
             log.exception("read broke off", request_id=response.headers["x-amz-request-id"])
             request.transport.abort()

@@ -29,13 +29,13 @@ class Sending:
     taken: int = 0
     is_busy: bool = True
 
-    def is_stalled(self, now: float) -> bool:
+    def is_stalled(self, now: float, stall_seconds: float) -> bool:
         waiting = self.transport.get_write_buffer_size()
         taken = self.given - waiting
         if not waiting or taken - self.taken >= LEAST_BYTES:
             self.taken, self.moved_at = taken, now
             return False
-        return now - self.moved_at >= STALL_SECONDS
+        return now - self.moved_at >= stall_seconds
 
     @property
     def is_over(self) -> bool:
@@ -45,7 +45,8 @@ class Sending:
 class SendWatch:
     """Of one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, stall_seconds: float = STALL_SECONDS, check_seconds: float = CHECK_SECONDS) -> None:
+        self._stall_seconds, self._check_seconds = stall_seconds, check_seconds
         self._watched: dict[asyncio.WriteTransport, Sending] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -56,7 +57,7 @@ class SendWatch:
         sending = self._watched.setdefault(transport, Sending(transport, loop.time()))
         sending.is_busy = True
         if self._timer is None:
-            self._timer = loop.call_later(CHECK_SECONDS, self._check, loop)
+            self._timer = loop.call_later(self._check_seconds, self._check, loop)
         try:
             yield sending
         finally:
@@ -67,9 +68,9 @@ class SendWatch:
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for sending in list(self._watched.values()):
-            if sending.is_stalled(now):
+            if sending.is_stalled(now, self._stall_seconds):
                 sending.transport.abort()
                 sending.is_busy = False
             if sending.is_over:
                 self._watched.pop(sending.transport, None)
-        self._timer = loop.call_later(CHECK_SECONDS, self._check, loop) if self._watched else None
+        self._timer = loop.call_later(self._check_seconds, self._check, loop) if self._watched else None

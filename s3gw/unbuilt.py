@@ -16,6 +16,7 @@ _CANNED = words(
     """private public-read public-read-write aws-exec-read authenticated-read bucket-owner-read
     bucket-owner-full-control log-delivery-write"""
 )
+_CIPHERS = words("aes256 aws:kms aws:kms:dsse aws:fsx")
 _NOTHING = frozenset(("",))
 _NO = frozenset(("", "false"))
 
@@ -48,6 +49,14 @@ def refuse_unbuilt(operation: Operation, headers: Mapping[str, str]) -> None:
     acl = headers.get(_ACL)
     if acl is not None and acl.strip().lower() not in _CANNED:
         raise S3Error(Code.INVALID_ARGUMENT, argument_name=_ACL, argument_value=acl)
+    cipher = headers.get(_SSE)
+    if cipher is not None and cipher.strip().lower() not in _CIPHERS:
+        raise S3Error(
+            Code.INVALID_ARGUMENT,
+            "The encryption method specified is not supported",
+            argument_name=_SSE,
+            argument_value=cipher,
+        )
     for name in headers:
         if name[:6] != "x-amz-":
             continue

@@ -3,9 +3,6 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-import pytest
-
-from s3gw import stalls
 from s3gw.stalls import LEAST_BYTES, STALL_SECONDS, Sending, SendWatch
 
 
@@ -33,15 +30,15 @@ def sending(fake: FakeTransport) -> Sending:
 
 def test_nothing_waiting_is_no_stall() -> None:
     fake = FakeTransport()
-    assert not sending(fake).is_stalled(10 * STALL_SECONDS)
+    assert not sending(fake).is_stalled(10 * STALL_SECONDS, STALL_SECONDS)
 
 
 def test_a_client_that_takes_nothing_is_stalled_after_the_limit() -> None:
     fake = FakeTransport()
     one = sending(fake)
     one.given = fake.waiting = 4 << 20
-    assert not one.is_stalled(STALL_SECONDS - 1)
-    assert one.is_stalled(STALL_SECONDS)
+    assert not one.is_stalled(STALL_SECONDS - 1, STALL_SECONDS)
+    assert one.is_stalled(STALL_SECONDS, STALL_SECONDS)
 
 
 def test_a_slow_client_is_not_stalled() -> None:
@@ -52,7 +49,7 @@ def test_a_slow_client_is_not_stalled() -> None:
     while fake.waiting > LEAST_BYTES:
         now += STALL_SECONDS - 1
         fake.waiting -= LEAST_BYTES
-        assert not one.is_stalled(now)
+        assert not one.is_stalled(now, STALL_SECONDS)
 
 
 def test_a_trickle_is_a_stall() -> None:
@@ -60,7 +57,7 @@ def test_a_trickle_is_a_stall() -> None:
     one = sending(fake)
     one.given = fake.waiting = 4 << 20
     fake.waiting -= LEAST_BYTES - 1
-    assert one.is_stalled(STALL_SECONDS)
+    assert one.is_stalled(STALL_SECONDS, STALL_SECONDS)
 
 
 def test_written_bytes_are_no_progress() -> None:
@@ -69,13 +66,11 @@ def test_written_bytes_are_no_progress() -> None:
     one.given = fake.waiting = 1 << 20
     one.given += 1 << 20
     fake.waiting += 1 << 20
-    assert one.is_stalled(STALL_SECONDS)
+    assert one.is_stalled(STALL_SECONDS, STALL_SECONDS)
 
 
-async def test_watch_breaks_off_the_stalled_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stalls, "CHECK_SECONDS", 0.001)
-    monkeypatch.setattr(stalls, "STALL_SECONDS", 0.005)
-    watch, stuck, idle = SendWatch(), FakeTransport(), FakeTransport()
+async def test_watch_breaks_off_the_stalled_alone() -> None:
+    watch, stuck, idle = SendWatch(0.005, 0.001), FakeTransport(), FakeTransport()
     with watch.watched(write_transport(stuck)) as first, watch.watched(write_transport(idle)):
         first.given = stuck.waiting = 1 << 20
         async with asyncio.timeout(5):
@@ -84,10 +79,8 @@ async def test_watch_breaks_off_the_stalled_alone(monkeypatch: pytest.MonkeyPatc
     assert not idle.aborted
 
 
-async def test_what_was_handed_over_last_is_watched_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stalls, "CHECK_SECONDS", 0.001)
-    monkeypatch.setattr(stalls, "STALL_SECONDS", 0.005)
-    watch, stuck = SendWatch(), FakeTransport()
+async def test_what_was_handed_over_last_is_watched_until_it_is_gone() -> None:
+    watch, stuck = SendWatch(0.005, 0.001), FakeTransport()
     with watch.watched(write_transport(stuck)) as last:
         last.given = stuck.waiting = 1 << 20
     async with asyncio.timeout(5):
