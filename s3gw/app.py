@@ -25,6 +25,7 @@ from cyxcloud.meta import cluster
 from cyxcloud.meta.cluster import Epochs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
+from cyxcloud.meta.room import Room
 from cyxcloud.meta.writer import Writer
 from cyxcloud.objects.damage import DamageReports
 from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
@@ -126,6 +127,7 @@ class _Worker:
             topology=topology,
             wrapping=keyring.wrapping,
             clock=store_clock,
+            room=Room(spec.home / "meta"),
             maps=maps,
         )
         credentials = Credentials(reader, keyring.open_secret)

@@ -51,7 +51,9 @@ class Taken:
 
 
 async def take(store: Store, body: Body) -> Taken:
-    """Receives the body to its end. Raises what the body raises, QuorumLost, ObjectTooLarge."""
+    """Receives the body to its end. Raises what the body raises, QuorumLost, StorageFull, ObjectTooLarge."""
+    if store.room is not None:
+        store.room.assert_left()
     if body.length is not None:
         if body.length > MAX_BODY_BYTES:
             raise ObjectTooLarge
@@ -114,7 +116,7 @@ class _Intake:
                 return small
             if got:
                 await self._digest(memoryview(buffer)[:got])
-                await self._sink.put_chunk(index, buffer, got)
+                await self._sink.put_chunk(index, buffer, got, self._digesting)
             if got < CHUNK_BYTES or self._size == self._body.length:
                 return None
             index += 1

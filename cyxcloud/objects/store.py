@@ -13,6 +13,7 @@ from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import BlobId, IdSource, UploadId, VersionId
 from cyxcloud.core.keybundle import WrappingKeys
 from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.room import Room
 from cyxcloud.meta.rows import BlobRow, ChunkRow
 from cyxcloud.meta.writer import BoundWriter
 from cyxcloud.objects.topology import Topology
@@ -114,6 +115,7 @@ class Store:
     topology: Topology
     wrapping: WrappingKeys
     clock: StoreClock
+    room: Room | None = None  # of the metadata, where it lies on a disk of this box
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
     maps: BlobMaps = field(default_factory=BlobMaps)
