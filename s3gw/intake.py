@@ -23,8 +23,6 @@ from s3gw.errors import Code, S3Error
 
 # A client that sends nothing for so long holds memory for nothing; S3's own limit is about the same.
 IDLE_SECONDS = 30.0
-# Joining what the socket gave costs a copy; pieces of this size are joined from few.
-READ_AT_ONCE_BYTES = 64 << 10
 _INCOMPLETE = "You did not provide the number of bytes specified by the Content-Length HTTP header"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -113,7 +111,7 @@ class RequestBody:
     async def _next(self) -> bytes:
         reader = self._reader
         # One timer a read is dear; what has already arrived needs none.
-        data = reader.read_nowait(READ_AT_ONCE_BYTES)
+        data = reader.read_nowait()
         if data or reader.at_eof():
             return data
         try:
@@ -124,7 +122,7 @@ class RequestBody:
                         return data
         except TimeoutError:
             raise S3Error(Code.REQUEST_TIMEOUT) from None
-        except RequestPayloadError as error:
+        except (RequestPayloadError, ConnectionError) as error:
             raise BodyError(BodyFault.INCOMPLETE_BODY, _INCOMPLETE) from error
 
     def _send_continue(self) -> None:

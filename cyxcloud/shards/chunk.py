@@ -24,8 +24,11 @@ class EncodedChunk:
     proofs: list[bytes]
 
 
-def encode_chunk(cipher: BlobCipher, chunk: int, plaintext: Buffer, code: Codec) -> EncodedChunk:
-    payloads = code.encode(cipher.seal(chunk, plaintext))
+def encode_chunk(
+    cipher: BlobCipher, chunk: int, plaintext: Buffer, code: Codec, scratch: bytearray | None = None
+) -> EncodedChunk:
+    """`scratch` has room for the ciphertext of a whole chunk; it is free again when this returns."""
+    payloads = code.encode(cipher.seal(chunk, plaintext, scratch))
     leaves = [merkle.block_hashes(payload) for payload in payloads]
     root, proofs = merkle.chunk_root_and_proofs([merkle.tree_root(hashes) for hashes in leaves])
     return EncodedChunk(

@@ -53,16 +53,21 @@ class BlobCipher:
         self._gcm = AESGCM(dek)
         self._aad = _AAD.pack(blob)
 
-    def seal(self, chunk: int, plaintext: Buffer) -> bytes:
-        """The ciphertext of a whole chunk."""
+    def seal(self, chunk: int, plaintext: Buffer, scratch: bytearray | None = None) -> bytes:
+        """The ciphertext of a whole chunk; `scratch` has room for it and is overwritten."""
         size = len(plaintext)
         assert 0 < size <= CHUNK_BYTES
         if size <= FRAME_BYTES:
             return self._gcm.encrypt(_NONCE.pack(chunk, 0), plaintext, self._aad)
         source = memoryview(plaintext)
-        starts = range(0, size, FRAME_BYTES)
-        pieces = ((frame, source[start : start + FRAME_BYTES]) for frame, start in enumerate(starts))
-        return b"".join([self._gcm.encrypt(_NONCE.pack(chunk, frame), piece, self._aad) for frame, piece in pieces])
+        target = memoryview(bytearray(sealed_size(size)) if scratch is None else scratch)
+        at = 0
+        for frame, start in enumerate(range(0, size, FRAME_BYTES)):
+            piece = source[start : start + FRAME_BYTES]
+            end = at + len(piece) + TAG_BYTES
+            self._gcm.encrypt_into(_NONCE.pack(chunk, frame), piece, self._aad, target[at:end])
+            at = end
+        return bytes(target[:at])
 
     def open(self, chunk: int, frame: int, sealed: Buffer) -> bytes:
         """The plaintext of one frame."""

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.shards.budget import ByteBudget
+from cyxcloud.shards.buffers import BufferPool
+from cyxcloud.shards.frames import CHUNK_BYTES, sealed_size
 from cyxcloud.shards.hosts import HostMap
 from cyxcloud.shards.placement import PlacementPool
 
 # About a millisecond of hashing, coding and encrypting: no longer than a listing holds the event loop. Below it a hop
 # to a thread, and two threads' handing the interpreter back and forth, cost up to a third more than the work itself.
 INLINE_BYTES = 1_310_720
+
+
+# Kept for the next chunk; more would only be memory that an idle worker holds.
+IDLE_BUFFERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +48,5 @@ class DataPlane:
     sending: ByteBudget  # shards on their way to the hosts
     reading: ByteBudget  # chunks fetched and decoded, not yet sent to their client
     limits: Limits = field(default_factory=Limits)
+    plain: BufferPool = field(default_factory=lambda: BufferPool(CHUNK_BYTES, IDLE_BUFFERS))
+    sealed: BufferPool = field(default_factory=lambda: BufferPool(sealed_size(CHUNK_BYTES), IDLE_BUFFERS))

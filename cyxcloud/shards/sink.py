@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 
 from cyxcloud.core.ids import BlobId
-from cyxcloud.shards.frames import BlobCipher, Buffer, sealed_size
+from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher, Buffer, sealed_size
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.writer import ChunkSend, WrittenChunk, encode, find_placement
 
@@ -34,16 +34,18 @@ class BlobSink:
         """Room for one chunk's plaintext, waited for in line with all others of this worker."""
         await self._plane.receiving.reserve(size)
         self._reserved += size
-        return bytearray(size)
+        return self._plane.plain.take() if size == CHUNK_BYTES else bytearray(size)
 
-    async def put_chunk(self, index: int, plaintext: bytearray, length: int) -> None:
-        """Store the first `length` bytes of a buffer as chunk `index`."""
+    async def put_chunk(
+        self, index: int, plaintext: bytearray, length: int, reading: asyncio.Future[None] | None = None
+    ) -> None:
+        """Store the first `length` bytes of a buffer as chunk `index`. `reading` ends when the caller's own use of the
+        buffer does."""
         await self._room.acquire()
         if self._failed is not None:
             self._room.release()
             raise self._failed
-        whole: Buffer = plaintext if length == len(plaintext) else memoryview(plaintext)[:length]
-        task = asyncio.create_task(self._store(index, whole, len(plaintext)))
+        task = asyncio.create_task(self._store(index, plaintext, length, reading))
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
@@ -72,15 +74,22 @@ class BlobSink:
         done = [task for task in self._tasks if not task.cancelled() and task.exception() is None]
         return tuple(sorted((task.result() for task in done), key=lambda chunk: chunk.index))
 
-    async def _store(self, index: int, plaintext: Buffer, reserved: int) -> WrittenChunk:
+    async def _store(
+        self, index: int, buffer: bytearray, length: int, reading: asyncio.Future[None] | None
+    ) -> WrittenChunk:
         plane = self._plane
         placement = await find_placement(plane)
-        coded = sealed_size(len(plaintext)) * len(placement.nodes) // placement.k
+        coded = sealed_size(length) * len(placement.nodes) // placement.k
         await plane.sending.reserve(coded)
         try:
+            plaintext: Buffer = buffer if length == len(buffer) else memoryview(buffer)[:length]
             encoded = await encode(plane, self.cipher, index, plaintext, placement)
-            del plaintext
-            self._unreserve(reserved)
+            if reading is not None:
+                await asyncio.wait([reading])
+            self._unreserve(len(buffer))
+            # Not where this was cancelled: a thread may still read it then.
+            plane.plain.give(buffer)
+            del plaintext, buffer
             return await ChunkSend(plane, self.blob, index, encoded).run(placement)
         finally:
             plane.sending.release(coded)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cyxcloud.core.ids import BlobId, PlacementId
 from cyxcloud.shards.chunk import EncodedChunk, encode_chunk
-from cyxcloud.shards.erasure import codec
+from cyxcloud.shards.erasure import Codec, codec
 from cyxcloud.shards.frames import BlobCipher, Buffer
 from cyxcloud.shards.hosts import HostGroup
 from cyxcloud.shards.placement import NoPlacement, Placement
@@ -73,7 +73,15 @@ async def encode(
     if len(plaintext) <= INLINE_BYTES:
         return encode_chunk(cipher, index, plaintext, code)
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(plane.threads, encode_chunk, cipher, index, plaintext, code)
+    return await loop.run_in_executor(plane.threads, _encode_big, plane, cipher, index, plaintext, code)
+
+
+def _encode_big(plane: DataPlane, cipher: BlobCipher, index: int, plaintext: Buffer, code: Codec) -> EncodedChunk:
+    scratch = plane.sealed.take()
+    try:
+        return encode_chunk(cipher, index, plaintext, code, scratch)
+    finally:
+        plane.sealed.give(scratch)
 
 
 @dataclass(frozen=True, slots=True)
