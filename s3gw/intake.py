@@ -110,11 +110,11 @@ class RequestBody:
 
     async def _next(self) -> bytes:
         reader = self._reader
-        # One timer a read is dear; what has already arrived needs none.
-        data = reader.read_nowait()
-        if data or reader.at_eof():
-            return data
         try:
+            # One timer a read is dear; what has already arrived needs none.
+            data = reader.read_nowait()
+            if data or reader.at_eof():
+                return data
             async with asyncio.timeout(IDLE_SECONDS):
                 while True:
                     data, ends_http_chunk = await reader.readchunk()

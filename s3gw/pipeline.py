@@ -78,8 +78,6 @@ class Gateway:
             resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
             view = RequestView(request.method, raw_path, raw_query, headers)
             response = await self._serve(request, resolved, view, request_id)
-        except ConnectionError:
-            raise
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id)
         return await render(request, response, request_id, self.clock.now_ms(), self.sends)
