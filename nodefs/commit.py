@@ -1,7 +1,7 @@
 """Group commit for the nodes of one disk: a round takes all that waits, writes it, syncs the touched packs, answers.
 
-One thread does a round's writing, so that each node's packs have a single writer; the fdatasyncs of a round run side by
-side, since they then share the filesystem's journal commits. What arrives during a round waits for the next.
+One thread does a round's writing, so that each node's packs have a single writer. What arrives during a round waits for
+the next.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from cyxcloud.core.clock import Clock
+from cyxcloud.core.durable import DISK, Disk
 from cyxcloud.core.ids import ShardId
 from cyxcloud.core.merkle import block_hashes
 from cyxcloud.wire.orders import make_receipt
 from cyxcloud.wire.shardhost import DeleteAnswer
 from cyxcloud.wire.status import Status
 from nodefs.index import shard_key
-from nodefs.pack import Pack
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore, PutItem
+from nodefs.syncing import Syncer
 
 # A round of this size keeps a disk busy for a while; more only makes the first of it wait.
 _ROUND_BYTES = 32 * 1024 * 1024
 # Where several clients write, those that were answered by the last round come again at once: waiting this long for them
 # makes one round, and one fdatasync a pack, of what would be two or three. A client that is alone never waits.
 _GATHER_SECONDS = 0.002
-# Sixteen nodes on one disk are touched by most rounds; more than this waits in the queue of the sync threads.
-_SYNC_THREADS = 15
 
 
 @dataclass(slots=True)
@@ -71,12 +70,12 @@ Job = PutJob | DeleteJob | TaskJob
 
 
 class Committer:
-    def __init__(self, loop: AbstractEventLoop, space: DiskSpace, clock: Clock) -> None:
+    def __init__(self, loop: AbstractEventLoop, space: DiskSpace, clock: Clock, disk: Disk = DISK) -> None:
         self._loop = loop
         self._space = space
         self._clock = clock
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._syncs = SyncThreads(_SYNC_THREADS)
+        self._syncs = Syncer(disk)
         self._last_round = 0
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
@@ -124,7 +123,7 @@ def _answer(jobs: list[Job]) -> None:
         job.done(job)  # type: ignore[arg-type]  # each takes its own kind
 
 
-def commit_round(jobs: list[Job], space: DiskSpace, syncs: SyncThreads, clock: Clock) -> None:
+def commit_round(jobs: list[Job], space: DiskSpace, syncs: Syncer, clock: Clock) -> None:
     """Write, sync, settle. Everything in `jobs` has its final status afterwards."""
     with contextlib.suppress(OSError):  # the write itself will say what is wrong
         space.refresh()
@@ -136,7 +135,7 @@ def commit_round(jobs: list[Job], space: DiskSpace, syncs: SyncThreads, clock: C
         if not isinstance(job, PutJob):
             stores.add(job.store)
             _do_other(job)
-    _sync(stores, syncs)
+    _sync(stores, syncs, sum(job.size for job in jobs))
     for store in stores:
         store.settle()
     for job in jobs:
@@ -187,52 +186,8 @@ def _receipt(job: DeleteJob, clock: Clock) -> None:
     job.answer = DeleteAnswer(job.statuses, receipt, signature)
 
 
-def _sync(stores: Iterable[NodeStore], syncs: SyncThreads) -> None:
+def _sync(stores: Iterable[NodeStore], syncs: Syncer, written: int) -> None:
     touched = [(store, pack) for store in stores for pack in store.take_touched()]
-    for (store, pack), error in zip(touched, syncs.run([pack for _, pack in touched]), strict=True):
+    for (store, pack), error in zip(touched, syncs.run([pack for _, pack in touched], written), strict=True):
         if error is not None:
             store.fail(f"syncing {pack.path}: {error}")
-
-
-class SyncThreads:
-    """fdatasync of many packs at once; the caller's own thread takes one of them."""
-
-    def __init__(self, count: int) -> None:
-        self._work: SimpleQueue[tuple[int, Pack] | None] = SimpleQueue()
-        self._results: SimpleQueue[tuple[int, OSError | None]] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._loop, name="sync", daemon=True) for _ in range(count)]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        for _ in self._threads:
-            self._work.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def run(self, packs: list[Pack]) -> list[OSError | None]:
-        """Each pack's error, or None where it is durable."""
-        errors: list[OSError | None] = [None] * len(packs)
-        for at in range(1, len(packs)):
-            self._work.put((at, packs[at]))
-        if packs:
-            errors[0] = _sync_one(packs[0])
-        for _ in packs[1:]:
-            at, error = self._results.get()
-            errors[at] = error
-        return errors
-
-    def _loop(self) -> None:
-        while (work := self._work.get()) is not None:
-            at, pack = work
-            self._results.put((at, _sync_one(pack)))
-
-
-def _sync_one(pack: Pack) -> OSError | None:
-    try:
-        pack.sync()
-    except OSError as error:
-        return error
-    return None

@@ -8,6 +8,7 @@ Every operation goes through a Disk, so that tests can put faults under exactly 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Protocol
 from cyxcloud.core.merkle import Buffer
 
 TEMP_PREFIX = ".tmp-"
+_libc = ctypes.CDLL(None, use_errno=True)
 # IOV_MAX on Linux.
 _MAX_BUFFERS = 1024
 
@@ -31,6 +33,7 @@ class Disk(Protocol):
     def preadv(self, fd: int, buffers: Sequence[memoryview], offset: int, flags: int = 0) -> int: ...
     def fdatasync(self, fd: int) -> None: ...
     def fsync(self, fd: int) -> None: ...
+    def syncfs(self, fd: int) -> None: ...
     def truncate(self, fd: int, size: int) -> None: ...
     def stat(self, path: Path) -> os.stat_result: ...
     def fstat(self, fd: int) -> os.stat_result: ...
@@ -64,6 +67,11 @@ class SystemDisk:
 
     def fsync(self, fd: int) -> None:
         os.fsync(fd)
+
+    def syncfs(self, fd: int) -> None:
+        if _libc.syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)

@@ -16,12 +16,13 @@ from cyxcloud.core.merkle import block_hashes, chunk_root_and_proofs, tree_root
 from cyxcloud.wire.orders import Order, encode_order, sign_order
 from cyxcloud.wire.shardhost import PutBatch
 from cyxcloud.wire.status import Status
-from nodefs.commit import DeleteJob, PutJob, SyncThreads, commit_round
+from nodefs.commit import DeleteJob, PutJob, commit_round
 from nodefs.folder import open_folder
 from nodefs.provision import create_node
 from nodefs.recovery import Findings, open_store
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore, PutItem
+from nodefs.syncing import Syncer
 
 CLUSTER = b"cluster-16-bytes"
 INCARNATION = b"incarnation-one!"
@@ -36,6 +37,9 @@ class UnsyncedDisk(SystemDisk):
         pass
 
     def fdatasync(self, fd: int) -> None:
+        pass
+
+    def syncfs(self, fd: int) -> None:
         pass
 
 
@@ -134,7 +138,7 @@ class OneNode:
         return job
 
     def round(self, jobs: Sequence[PutJob | DeleteJob]) -> None:
-        syncs = SyncThreads(2)
+        syncs = Syncer(self.disk)
         syncs.start()
         try:
             commit_round(list(jobs), self.space, syncs, self.clock)
