@@ -55,11 +55,17 @@ def insert_current(conn: Connection, new: NewVersion, head: HeadRow | None) -> R
     return replaced
 
 
-def remove(conn: Connection, bucket: BucketId, head: HeadRow, version_id: VersionId) -> Removed | None:
-    """Take one version out of the chain of a locked key; None when the key has no such version."""
+def remove(
+    conn: Connection, bucket: BucketId, head: HeadRow, version_id: VersionId, *, is_sole: bool = False
+) -> Removed | None:
+    """Take one version out of the chain of a locked key; None when the key has no such version. `is_sole` where the
+    key cannot have another, its bucket never having been versioned."""
     removed = _take(conn, bucket, head.key, version_id)
     if removed is None:
         return None
+    if is_sole:
+        heads.remove(conn, bucket, head.key)
+        return removed
     null_version = None if head.null_version == version_id else head.null_version
     if head.version == version_id:
         _uncover(conn, bucket, head, null_version)

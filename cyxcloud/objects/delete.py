@@ -13,6 +13,9 @@ from cyxcloud.objects.conditions import NO_REMOVAL_CONDITIONS, RemovalConditions
 from cyxcloud.objects.errors import ObjectsError
 from cyxcloud.objects.store import Store
 
+# More than these would hold the event loop up for milliseconds.
+FEW_REMOVALS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Removal:
@@ -41,7 +44,7 @@ async def delete_objects(store: Store, bucket: BucketId, removals: Sequence[Remo
                 outcomes.append(None)
         return outcomes
 
-    return await store.change(remove_all)
+    return await store.change(remove_all, is_long=len(removals) > FEW_REMOVALS)
 
 
 def _remove(conn: Connection, store: Store, bucket: BucketId, removal: Removal, delta_id: int) -> None:
@@ -52,7 +55,7 @@ def _remove(conn: Connection, store: Store, bucket: BucketId, removal: Removal, 
     assert chain.versioning is Versioning.OFF, "delete markers are not built yet, and versioning cannot be turned on"
     if head is None:
         return
-    removed = versions.remove(conn, bucket, head, head.version)
+    removed = versions.remove(conn, bucket, head, head.version, is_sole=True)
     assert removed is not None
     blobs.release(conn, removed.segments, store.due_ms())
     usage.add(conn, bucket, delta_id, objects=-1, size_bytes=-removed.version.size)

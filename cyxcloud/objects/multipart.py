@@ -37,6 +37,8 @@ from cyxcloud.objects.store import Store
 
 MIN_PART_BYTES = 5 << 20
 MAX_PARTS = 10_000
+# Moving more parts than these would hold the event loop up for milliseconds.
+FEW_PARTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ async def _commit(store: Store, upload: UploadRow, target: Target, completion: C
             raise NoSuchUpload
         return answer
 
-    return await store.change(commit)
+    return await store.change(commit, is_long=len(rows) > FEW_PARTS)
 
 
 def _choose(rows: Mapping[int, PartRow], listed: Sequence[ListedPart]) -> list[PartRow]:

@@ -122,9 +122,10 @@ class Store:
     completing: dict[UploadId, asyncio.Event] = field(default_factory=dict)
     data_keys: KeySource = field(default_factory=KeySource)
 
-    async def change(self, function: Callable[[Connection], T]) -> T:
-        """Runs a re-runnable function in a transaction; its result is durable when this returns."""
-        return await self.writer.submit(function)
+    async def change(self, function: Callable[[Connection], T], *, is_long: bool = False) -> T:
+        """Runs a re-runnable function in a transaction; its result is durable when this returns. One that is long runs
+        beside the event loop."""
+        return await self.writer.submit(function, is_long=is_long)
 
     def with_session(self, ids: IdSource, writer: BoundWriter) -> Store:
         return replace(self, ids=ids, writer=writer)
