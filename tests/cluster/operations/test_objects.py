@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.cluster.inprocess import InProcessStore
+from tests.cluster.inprocess import ACCESS, SECRET, InProcessStore
 from tests.cluster.operations.calls import MIB, content, raw, refused
+from tests.cluster.s3 import Endpoint, Key, Request, Signing
 
 INLINE = 16 << 10
 CHUNK = 4 * MIB
@@ -188,6 +190,7 @@ def test_overrides_of_the_answers_headers(client: Any, bucket: str) -> None:
         Bucket=bucket, Key="k", ResponseContentType="c/d", ResponseContentDisposition='attachment; filename="x"'
     )
     assert (read["ContentType"], read["ContentDisposition"]) == ("c/d", 'attachment; filename="x"')
+    assert read["Body"].read() == b"hello"
     with refused("InvalidArgument", 400):
         client.get_object(Bucket=bucket, Key="k", ResponseContentType="c/d\r\nx-evil: 1")
 
@@ -260,3 +263,27 @@ def test_a_delete_with_a_condition_that_is_none_of_its_own_deletes_nothing(
     answer = raw(store, "DELETE", f"/{bucket}/k", headers={"if-none-match": HELLO_ETAG})
     assert (answer.status, answer.code) == (501, "NotImplemented")
     assert client.head_object(Bucket=bucket, Key="k")["ContentLength"] == 5
+
+
+def test_a_client_that_leaves_is_no_error(
+    store: InProcessStore, client: Any, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.put_object(Bucket=bucket, Key="big", Body=content(3 * CHUNK))
+    for method, key, length in [("PUT", "k", "9000000"), ("GET", "big", "0")]:
+        leave(store, Request(method, f"/{bucket}/{key}", headers=(("content-length", length),)))
+    client.put_object(Bucket=bucket, Key="after", Body=b"x")
+    with refused("404", 404):
+        client.head_object(Bucket=bucket, Key="k")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def leave(store: InProcessStore, request: Request) -> None:
+    """Signed for a body that does not come whole, or an answer that is not read."""
+    endpoint = Endpoint("127.0.0.1", store.port)
+    signed = Signing(Key(ACCESS, SECRET)).by_header(request, endpoint, "UNSIGNED-PAYLOAD")
+    lines = [f"{signed.method} {signed.target} HTTP/1.1", f"Host: {endpoint}"]
+    lines += [f"{name}: {value}" for name, value in signed.headers]
+    with socket.create_connection((endpoint.host, endpoint.port), timeout=5) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + (b"x" * 1000 if request.method == "PUT" else b""))
+        if request.method == "GET":
+            connection.recv(1000)
