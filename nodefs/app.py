@@ -23,11 +23,13 @@ from cyxcloud.core.ids import NodeId
 from cyxcloud.core.worker import Runner
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.codec import node_message
+from cyxcloud.wire.lending import FEATURE_LEND, lending_socket
 from cyxcloud.wire.shardhost import NodeInfo
 from cyxcloud.wire.status import NodeState
 from nodefs.commit import Committer
 from nodefs.folder import FolderUnusable, NodeFolder, open_folder, read_marker
 from nodefs.host import HostConnection, ShardServer
+from nodefs.lending import LendingDesk
 from nodefs.recovery import open_store
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore
@@ -60,7 +62,7 @@ class NodeHost:
         spaces: dict[int, DiskSpace] = {}
         try:
             await loop.run_in_executor(threads, self._open_all, spaces)
-            committers = {device: Committer(loop, space, self._clock) for device, space in spaces.items()}
+            committers = {device: Committer(loop, space, self._clock, self._disk) for device, space in spaces.items()}
             for committer in committers.values():
                 committer.start()
             try:
@@ -79,6 +81,7 @@ class NodeHost:
             store.on_down = lambda down: _went_down(loop, server, down)
         with contextlib.suppress(FileNotFoundError):
             self._socket.unlink()
+        lending = self._lend(server)
         listening = await loop.create_unix_server(lambda: HostConnection(server), str(self._socket))
         self._socket.chmod(0o600)
         upkeep = Runner([Upkeep(self.stores, committers, self._clock)], self._clock)
@@ -87,9 +90,23 @@ class NodeHost:
             await upkeep.run()
         finally:
             listening.close()
+            if lending is not None:
+                lending.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await lending
             for connection in list(server.connections):
                 if connection.transport is not None:
                     connection.transport.close()
+
+    def _lend(self, server: ShardServer) -> asyncio.Task[None] | None:
+        """Lend packs to who is on this box, where that can be; without it reads only cost more."""
+        try:
+            desk = LendingDesk(lending_socket(self._socket), server.stores, server.threads)
+        except OSError as error:
+            log.warning("packs are not lent", reason=str(error))
+            return None
+        server.features = (*server.features, FEATURE_LEND)
+        return asyncio.create_task(desk.serve())
 
     def _open_all(self, spaces: dict[int, DiskSpace]) -> None:
         """The socket answers only when every node is ready, so that no node looks lost while it recovers."""

@@ -9,9 +9,6 @@ not yet on disk is bounded, so no client can fill the host's memory.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,6 +21,8 @@ from cyxcloud.wire.framing import FrameProtocol, frame
 from cyxcloud.wire.status import HostRefused, Status, WireError
 from nodefs.commit import Committer, DeleteJob, PutJob
 from nodefs.control import ControlRequests
+from nodefs.lending import Locator
+from nodefs.peer import same_user
 from nodefs.reading import GetReader, Reply
 from nodefs.store import NodeStore, PutItem
 
@@ -37,7 +36,6 @@ _WRITE_HIGH_BYTES = 8 * 1024 * 1024
 # Receive buffers of big puts are used again: making one costs as much as filling it.
 _KEPT_BUFFERS = 6
 _KEPT_FROM_BYTES = 256 * 1024
-_PEERCRED = struct.Struct("3i")
 
 
 class ShardServer:
@@ -55,7 +53,9 @@ class ShardServer:
         self.committers = committers
         self.infos = infos
         self.reader = GetReader(self.stores, threads)
+        self.locator = Locator(self.stores)
         self.control = ControlRequests(self.stores, clock)
+        self.features: tuple[str, ...] = FEATURES
         self.threads = threads
         self.connections: set[HostConnection] = set()
         self.pending_bytes = 0
@@ -105,7 +105,7 @@ class HostConnection(FrameProtocol):
         super().connection_made(transport)
         assert self.transport is not None
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
-        if not _same_user(transport.get_extra_info("socket")):
+        if not same_user(transport.get_extra_info("socket")):
             log.error("connection of another user refused")
             self.transport.abort()
             return
@@ -150,6 +150,8 @@ class HostConnection(FrameProtocol):
             self._put(message, payload)
         elif body == "get":
             self._get(message)
+        elif body == "locate":
+            self._locate(message)
         elif body == "hello":
             self._hello(message)
         elif body == "delete":
@@ -167,7 +169,7 @@ class HostConnection(FrameProtocol):
         self.say_hello(message.request_id)
 
     def say_hello(self, request_id: int) -> None:
-        envelope = hello_message(Hello("node-host", features=FEATURES), request_id)
+        envelope = hello_message(Hello("node-host", features=self._server.features), request_id)
         envelope.hello.nodes.extend(self._server.infos())
         self._write([frame(envelope)])
 
@@ -241,6 +243,19 @@ class HostConnection(FrameProtocol):
         reply.envelope.request_id = request_id
         self._write([frame(reply.envelope), *reply.payloads])
 
+    def _locate(self, message: pb.Envelope) -> None:
+        request_id = message.request_id
+        found = self._server.locator.at_once(message.locate)
+        if found is not None:
+            self._send_located(request_id, found)
+            return
+        work = self._loop.run_in_executor(self._server.threads, self._server.locator.from_disk, message.locate)
+        work.add_done_callback(lambda done: self._send_located(request_id, done.result()))
+
+    def _send_located(self, request_id: int, envelope: pb.Envelope) -> None:
+        envelope.request_id = request_id
+        self._write([frame(envelope)])
+
     def _delete(self, message: pb.Envelope) -> None:
         request_id = message.request_id
         order, signature = message.delete.order, message.delete.signature
@@ -296,8 +311,3 @@ class HostConnection(FrameProtocol):
             self.transport.write(buffers[0])
         else:
             self.transport.writelines(buffers)
-
-
-def _same_user(connection: socket.socket) -> bool:
-    _, uid, _ = _PEERCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
-    return bool(uid == os.getuid())

@@ -118,6 +118,18 @@ class Pack:
             return False
         raise OSError(error, os.strerror(error))
 
+    def open_to_read(self) -> int | None:
+        """Another descriptor, to be lent; None where the path no longer names this file."""
+        try:
+            fd = self._disk.open(self.path, os.O_RDONLY)
+        except OSError:
+            return None
+        status = self._disk.fstat(fd)
+        if (status.st_dev, status.st_ino) == self._identity:
+            return fd
+        self._disk.close(fd)
+        return None
+
     def close(self) -> None:
         self._disk.close(self.fd)
 

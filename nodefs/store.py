@@ -302,7 +302,8 @@ class NodeStore:
         if pack is None:
             return Status.NOT_FOUND
         try:
-            head = self._pread(pack, min(where.size, _WHOLE_READ_BYTES), where.offset, flags)
+            ahead = where.size if where.size <= _WHOLE_READ_BYTES else ALIGN_BYTES
+            head = self._pread(pack, ahead, where.offset, flags)
             found = read_live(head, blob, chunk, index)
             if found is None:
                 return Status.NOT_FOUND

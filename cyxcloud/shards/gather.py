@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 
 from cyxcloud.core.ids import NodeId, ShardId
 from cyxcloud.shards.erasure import codec
@@ -55,13 +56,22 @@ class _Asked:
 class Gathering:
     """The columns of one read of one chunk."""
 
-    def __init__(self, plane: DataPlane, ref: ChunkRef, plan: ReadPlan, verifier: ChunkVerifier, on_bad: OnBad) -> None:
+    def __init__(  # noqa: PLR0917 - all that a read is made of
+        self,
+        plane: DataPlane,
+        ref: ChunkRef,
+        plan: ReadPlan,
+        verifier: ChunkVerifier,
+        on_bad: OnBad,
+        held: Mapping[int, Column] = MappingProxyType({}),
+    ) -> None:
+        """`held` are the data shards' windows that the caller has already, verified."""
         self._plane = plane
         self._ref = ref
         self._plan = plan
         self._verifier = verifier
         self._on_bad = on_bad
-        self._good: dict[int, Column] = {}  # data shards, at least the plan's window of each
+        self._good = dict(held)  # data shards, at least the plan's window of each
         self._spare: dict[int, Column] = {}  # columns asked for only to rebuild others
         self._bad: set[int] = set()
         self._unreachable: set[int] = set()
@@ -115,7 +125,7 @@ class Gathering:
         readable, nodes = self._plane.hosts.readable, self._ref.nodes
         by_window: dict[Window, list[int]] = {}
         for index, window in self._plan.windows.items():
-            if nodes[index] in readable:
+            if index not in self._good and nodes[index] in readable:
                 by_window.setdefault(window, []).append(index)
         for window, indexes in by_window.items():
             self._ask(window, tuple(indexes))

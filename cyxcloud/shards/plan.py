@@ -5,6 +5,7 @@ Plaintext range -> frames -> range of ciphertext -> for each data shard that it 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -41,23 +42,40 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A data shard's window, and where it comes to lie when all of them are put together."""
+
+    shard: int
+    first_block: int
+    at: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPlan:
+    """The windows' bytes follow one another in the ciphertext without a gap, from `base` on."""
+
     frames: range
     shard_size: int
     windows: dict[int, Window]  # by data shard
+    pieces: tuple[Piece, ...]
+    base: int
+    wire_bytes: int
 
     def bytes_of(self, window: Window) -> int:
         return min(self.shard_size, window.stop * BLOCK_BYTES) - window.first * BLOCK_BYTES
-
-    @property
-    def wire_bytes(self) -> int:
-        return sum(self.bytes_of(window) for window in self.windows.values())
 
 
 def plan_read(size: int, k: int, start: int, end: int) -> ReadPlan:
     """For plaintext [start, end) of a chunk of this size."""
     assert 0 <= start < end <= size
-    frames = range(start // FRAME_BYTES, -(-end // FRAME_BYTES))
+    return _plan_frames(size, k, start // FRAME_BYTES, -(-end // FRAME_BYTES))
+
+
+@functools.lru_cache(maxsize=512)
+def _plan_frames(size: int, k: int, first_frame: int, stop_frame: int) -> ReadPlan:
+    """Most chunks are of the same few sizes, and read whole."""
+    frames = range(first_frame, stop_frame)
     ciphertext_size = sealed_size(size)
     shard_size = -(-ciphertext_size // k)
     first = frames.start * SEALED_FRAME_BYTES
@@ -67,7 +85,14 @@ def plan_read(size: int, k: int, start: int, end: int) -> ReadPlan:
         from_byte = max(0, first - shard * shard_size)
         to_byte = min(shard_size, stop - shard * shard_size)
         windows[shard] = Window(from_byte // BLOCK_BYTES, block_count(to_byte))
-    return ReadPlan(frames, shard_size, windows)
+    pieces: list[Piece] = []
+    at = 0
+    for shard, window in windows.items():
+        length = min(shard_size, window.stop * BLOCK_BYTES) - window.first * BLOCK_BYTES
+        pieces.append(Piece(shard, window.first, at, length))
+        at += length
+    base = pieces[0].shard * shard_size + pieces[0].first_block * BLOCK_BYTES
+    return ReadPlan(frames, shard_size, windows, tuple(pieces), base, at)
 
 
 def span(windows: Iterable[Window]) -> Window:

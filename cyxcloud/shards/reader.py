@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Any
 
 from cyxcloud.core.ids import NodeId, ShardId
 from cyxcloud.core.merkle import BLOCK_BYTES
 from cyxcloud.shards.frames import CHUNK_BYTES, FRAME_BYTES, BlobCipher, Buffer
 from cyxcloud.shards.gather import Fault, Gathering
 from cyxcloud.shards.latency import Latency
+from cyxcloud.shards.lent import NOTHING, LentReads, Taken, read_and_open
 from cyxcloud.shards.plan import ChunkRef, ReadPlan, plan_read
 from cyxcloud.shards.plane import INLINE_BYTES, DataPlane
-from cyxcloud.shards.verify import Column, VerifierCache
+from cyxcloud.shards.verify import Column, KnownChunk, KnownChunks
 
 OnBad = Callable[[ShardId, NodeId, Fault], None]
 
@@ -29,25 +31,48 @@ class ChunkReader:
     def __init__(self, plane: DataPlane, on_bad: OnBad) -> None:
         self._plane = plane
         self._on_bad = on_bad
-        self._verifiers = VerifierCache()
+        self._chunks = KnownChunks()
+        self._lent = LentReads(plane)
         self._small, self._big = (Latency(plane.limits.first_hedge_seconds) for _ in range(2))
 
     async def read(self, ref: ChunkRef, cipher: BlobCipher, start: int, end: int) -> memoryview:
         """Plaintext [start, end) of one chunk; ChunkUnavailable where fewer than k good shards can be had."""
         plan = plan_read(ref.size, ref.k, start, end)
-        verifier = self._verifiers.get(ref.blob, ref.index, ref.root, ref.k + ref.m)
-        big = plan.wire_bytes > INLINE_BYTES
-        latency = self._big if big else self._small
+        chunk = self._chunks.get(ref.blob, ref.index, ref.root, ref.k + ref.m)
+        latency = self._big if plan.wire_bytes > INLINE_BYTES else self._small
         asked_at = self._plane.clock.monotonic()
-        columns = await Gathering(self._plane, ref, plan, verifier, self._on_bad).run(latency.hedge_seconds)
-        latency.add(self._plane.clock.monotonic() - asked_at)
-        if big:
-            loop = asyncio.get_running_loop()
-            opened = await loop.run_in_executor(self._plane.threads, _decrypt, ref, cipher, plan, columns)
-        else:
-            opened = _decrypt(ref, cipher, plan, columns)
         first = plan.frames.start * FRAME_BYTES
+        taken = await self._short_circuit(ref, cipher, plan, chunk, latency.hedge_seconds)
+        if taken.plaintext is not None:
+            latency.add(self._plane.clock.monotonic() - asked_at)
+            return taken.plaintext[start - first : end - first]
+        gathering = Gathering(self._plane, ref, plan, chunk.verifier, self._on_bad, taken.good)
+        columns = await gathering.run(latency.hedge_seconds)
+        latency.add(self._plane.clock.monotonic() - asked_at)
+        opened: memoryview = await self._run(plan, _decrypt, ref, cipher, plan, columns)
         return opened[start - first : end - first]
+
+    async def _short_circuit(
+        self, ref: ChunkRef, cipher: BlobCipher, plan: ReadPlan, chunk: KnownChunk, hedge_seconds: float
+    ) -> Taken:
+        """All or some of it from packs that hosts on this box lend us."""
+        lent = self._lent
+        extents = lent.known(ref, plan, chunk)
+        if len(extents) < len(plan.pieces):
+            extents = await lent.find(ref, plan, chunk, hedge_seconds)
+        if not extents:
+            return NOTHING
+        taken: Taken = await self._run(plan, read_and_open, ref, cipher, plan, chunk.verifier, extents)
+        lent.forget(chunk, taken.bad)
+        if taken.cold:
+            taken.good.update(await lent.wait_for(taken, chunk, hedge_seconds))
+        return taken
+
+    async def _run(self, plan: ReadPlan, work: Callable[..., Any], *args: Any) -> Any:
+        """Here what is small, in a thread what is big."""
+        if plan.wire_bytes <= INLINE_BYTES:
+            return work(*args)
+        return await asyncio.get_running_loop().run_in_executor(self._plane.threads, work, *args)
 
     async def read_blob(
         self, chunks: Iterable[ChunkRef], cipher: BlobCipher, start: int, end: int

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from cyxcloud.core import merkle
-from cyxcloud.core.ids import BlobId
+from cyxcloud.core.ids import BlobId, NodeId
 from cyxcloud.core.merkle import BLOCK_BYTES, HASH_BYTES
 
 # About 8 KiB each, so some 8 MiB a worker.
@@ -84,20 +84,40 @@ class ChunkVerifier:
         return True
 
 
-class VerifierCache:
-    """The verifiers of the chunks read last. A chunk's root never changes, so neither does what was proven of it."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the payload of a shard lies: in a pack of a node on this box."""
+
+    node: NodeId
+    pack: tuple[NodeId, int]
+    offset: int
+
+
+class KnownChunk:
+    """What a worker remembers of a chunk: what was proven of it, and where its shards were last seen."""
+
+    __slots__ = ("locate_after", "places", "verifier")
+
+    def __init__(self, verifier: ChunkVerifier) -> None:
+        self.verifier = verifier
+        self.places: dict[int, Place] = {}
+        self.locate_after = 0.0  # monotonic: nobody is asked for the places that are missing before
+
+
+class KnownChunks:
+    """The chunks read last. A chunk's root never changes, so neither does what was proven of it."""
 
     def __init__(self, limit: int = MAX_REMEMBERED_CHUNKS) -> None:
         self._limit = limit
-        self._verifiers: OrderedDict[tuple[BlobId, int, bytes], ChunkVerifier] = OrderedDict()
+        self._chunks: OrderedDict[tuple[BlobId, int, bytes], KnownChunk] = OrderedDict()
 
-    def get(self, blob: BlobId, chunk: int, root: bytes, total: int) -> ChunkVerifier:
+    def get(self, blob: BlobId, chunk: int, root: bytes, total: int) -> KnownChunk:
         key = (blob, chunk, root)
-        verifier = self._verifiers.get(key)
-        if verifier is None:
-            verifier = self._verifiers[key] = ChunkVerifier(root, total)
-            if len(self._verifiers) > self._limit:
-                self._verifiers.popitem(last=False)
+        known = self._chunks.get(key)
+        if known is None:
+            known = self._chunks[key] = KnownChunk(ChunkVerifier(root, total))
+            if len(self._chunks) > self._limit:
+                self._chunks.popitem(last=False)
         else:
-            self._verifiers.move_to_end(key)
-        return verifier
+            self._chunks.move_to_end(key)
+        return known

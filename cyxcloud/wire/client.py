@@ -17,8 +17,10 @@ from cyxcloud.wire.codec import (
     Hello,
     get_message,
     hello_message,
+    locate_message,
     parse_get_result,
     parse_hello,
+    parse_locate_result,
     parse_node,
     parse_statuses,
     parse_verify_result,
@@ -27,6 +29,7 @@ from cyxcloud.wire.codec import (
     split_shards,
 )
 from cyxcloud.wire.connection import Answer, Connection
+from cyxcloud.wire.lending import FEATURE_LEND, borrow
 from cyxcloud.wire.shardhost import (
     CONTROL_SECONDS,
     GET_SECONDS,
@@ -34,7 +37,9 @@ from cyxcloud.wire.shardhost import (
     DeleteAnswer,
     GetAnswer,
     GetBatch,
+    Lender,
     ListAnswer,
+    LocateAnswer,
     NodeInfo,
     PutBatch,
     ShardHost,
@@ -77,11 +82,16 @@ class HostClient:
         self._lost = asyncio.Event()
         self._dialling: asyncio.Task[None] | None = None
         self.features: frozenset[str] = frozenset()
+        self._lends = False
         self.last_error: str = "not started"
 
     @property
     def connected(self) -> bool:
         return self._connection is not None
+
+    @property
+    def lender(self) -> Lender | None:
+        return self if self._connection is not None and self._lends else None
 
     @property
     def nodes(self) -> Mapping[NodeId, NodeInfo]:
@@ -132,6 +142,15 @@ class HostClient:
         message, payload = await connection.wait(request_id, call)
         return parse_get_result(message.get_result, payload, batch)
 
+    async def locate(
+        self, blob: BlobId, chunk: int, indexes: Sequence[int], nodes: Sequence[NodeId], *, seconds: float
+    ) -> LocateAnswer:
+        message, _ = await self._ask(locate_message(blob, chunk, indexes, nodes), seconds)
+        return parse_locate_result(message.locate_result, len(indexes))
+
+    async def borrow(self, node: NodeId, pack: int, *, seconds: float) -> int:
+        return await borrow(self._socket, node, pack, seconds)
+
     async def exists(self, blob: BlobId, chunk: int, indexes: Sequence[int], nodes: Sequence[NodeId]) -> list[Status]:
         envelope = pb.Envelope()
         ask = envelope.exists
@@ -181,11 +200,11 @@ class HostClient:
             raise HostUnavailable(f"{self._socket}: {self.last_error}")
         return self._connection
 
-    async def _ask(self, envelope: pb.Envelope) -> Answer:
+    async def _ask(self, envelope: pb.Envelope, seconds: float = CONTROL_SECONDS) -> Answer:
         connection = self._connected()
         envelope.request_id = request_id = connection.take_id()
-        envelope.deadline_ms = int(CONTROL_SECONDS * 1000)
-        return await connection.wait(request_id, connection.send(envelope, (), CONTROL_SECONDS))
+        envelope.deadline_ms = int(seconds * 1000)
+        return await connection.wait(request_id, connection.send(envelope, (), seconds))
 
     async def _keep_connected(self) -> None:
         delay = _FIRST_RETRY_SECONDS
@@ -216,6 +235,7 @@ class HostClient:
                 connection.transport.abort()
             raise
         self.features = frozenset(hello.features)
+        self._lends = FEATURE_LEND in self.features
         self._connection = connection
         self._ready.set()
 

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from cyxcloud.core.ids import NODE_ID_BYTES, SHARD_ID_BYTES, BlobId, NodeId, ShardId
 from cyxcloud.core.merkle import HASH_BYTES, Buffer, block_count
 from cyxcloud.wire import messages_pb2 as pb
-from cyxcloud.wire.shardhost import GetAnswer, GetBatch, NodeInfo, PutBatch, VerifyAnswer, range_bytes
+from cyxcloud.wire.shardhost import (
+    GetAnswer,
+    GetBatch,
+    LocateAnswer,
+    NodeInfo,
+    PutBatch,
+    VerifyAnswer,
+    range_bytes,
+)
 from cyxcloud.wire.status import STATUS_BY_CODE, NodeState, Status, WireError
 
 PROTOCOL_MIN = 1
@@ -163,6 +171,24 @@ def parse_get_result(message: pb.GetResult, payload: memoryview, batch: GetBatch
         raise WireError("an answer to get whose lengths disagree")
     parts = [hashes[at : at + step] for at in range(0, len(hashes), step)]
     return GetAnswer(statuses, message.shard_size, payload, part, parts, proofs)
+
+
+def locate_message(blob: BlobId, chunk: int, indexes: Sequence[int], nodes: Sequence[NodeId]) -> pb.Envelope:
+    envelope = pb.Envelope()
+    ask = envelope.locate
+    ask.blob, ask.chunk, ask.indexes, ask.nodes = blob, chunk, bytes(indexes), b"".join(nodes)
+    return envelope
+
+
+def parse_locate_result(message: pb.LocateResult, expected: int) -> LocateAnswer:
+    statuses = parse_statuses(message.statuses, expected)
+    good = statuses.count(Status.OK)
+    step = HASH_BYTES * block_count(message.shard_size)
+    hashes, proofs, packs, offsets = message.block_hashes, message.proofs, message.packs, message.offsets
+    if len(hashes) != step * good or not len(proofs) == len(packs) == len(offsets) == good:
+        raise WireError("an answer to locate whose lengths disagree")
+    parts = [hashes[at : at + step] for at in range(0, len(hashes), step)]
+    return LocateAnswer(statuses, message.shard_size, parts, list(proofs), list(packs), list(offsets))
 
 
 def verify_message(envelope: pb.Envelope, answer: VerifyAnswer) -> None:

@@ -66,6 +66,11 @@ class MemoryHost:
         return self.available
 
     @property
+    def lender(self) -> None:
+        """Memory cannot be lent; whoever reads from here takes the ordinary path."""
+        return None
+
+    @property
     def nodes(self) -> Mapping[NodeId, NodeInfo]:
         return {node: self._info(node, number) for number, node in enumerate(self.identities)}
 

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Envelope(_message.Message):
-    __slots__ = ("request_id", "deadline_ms", "payload_bytes", "hello", "put", "put_result", "get", "get_result", "exists", "exists_result", "delete", "delete_result", "list", "list_result", "verify", "verify_result", "stats", "stats_result", "error")
+    __slots__ = ("request_id", "deadline_ms", "payload_bytes", "hello", "put", "put_result", "get", "get_result", "exists", "exists_result", "delete", "delete_result", "list", "list_result", "verify", "verify_result", "stats", "stats_result", "error", "locate", "locate_result")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,8 @@ class Envelope(_message.Message):
     STATS_FIELD_NUMBER: _ClassVar[int]
     STATS_RESULT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    LOCATE_FIELD_NUMBER: _ClassVar[int]
+    LOCATE_RESULT_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     deadline_ms: int
     payload_bytes: int
@@ -47,7 +49,9 @@ class Envelope(_message.Message):
     stats: Stats
     stats_result: StatsResult
     error: Error
-    def __init__(self, request_id: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., put: _Optional[_Union[PutShards, _Mapping]] = ..., put_result: _Optional[_Union[PutResult, _Mapping]] = ..., get: _Optional[_Union[GetShards, _Mapping]] = ..., get_result: _Optional[_Union[GetResult, _Mapping]] = ..., exists: _Optional[_Union[Exists, _Mapping]] = ..., exists_result: _Optional[_Union[ExistsResult, _Mapping]] = ..., delete: _Optional[_Union[DeleteOrder, _Mapping]] = ..., delete_result: _Optional[_Union[DeleteResult, _Mapping]] = ..., list: _Optional[_Union[List, _Mapping]] = ..., list_result: _Optional[_Union[ListResult, _Mapping]] = ..., verify: _Optional[_Union[Verify, _Mapping]] = ..., verify_result: _Optional[_Union[VerifyResult, _Mapping]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., stats_result: _Optional[_Union[StatsResult, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+    locate: LocateShards
+    locate_result: LocateResult
+    def __init__(self, request_id: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., put: _Optional[_Union[PutShards, _Mapping]] = ..., put_result: _Optional[_Union[PutResult, _Mapping]] = ..., get: _Optional[_Union[GetShards, _Mapping]] = ..., get_result: _Optional[_Union[GetResult, _Mapping]] = ..., exists: _Optional[_Union[Exists, _Mapping]] = ..., exists_result: _Optional[_Union[ExistsResult, _Mapping]] = ..., delete: _Optional[_Union[DeleteOrder, _Mapping]] = ..., delete_result: _Optional[_Union[DeleteResult, _Mapping]] = ..., list: _Optional[_Union[List, _Mapping]] = ..., list_result: _Optional[_Union[ListResult, _Mapping]] = ..., verify: _Optional[_Union[Verify, _Mapping]] = ..., verify_result: _Optional[_Union[VerifyResult, _Mapping]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., stats_result: _Optional[_Union[StatsResult, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., locate: _Optional[_Union[LocateShards, _Mapping]] = ..., locate_result: _Optional[_Union[LocateResult, _Mapping]] = ...) -> None: ...
 
 class NodeInfo(_message.Message):
     __slots__ = ("node_id", "name", "disk", "state", "incarnation", "total_bytes", "used_bytes", "free_bytes", "shard_count", "reason")
@@ -150,6 +154,34 @@ class GetResult(_message.Message):
     block_hashes: bytes
     proofs: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, statuses: _Optional[bytes] = ..., shard_size: _Optional[int] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class LocateShards(_message.Message):
+    __slots__ = ("blob", "chunk", "nodes", "indexes")
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    INDEXES_FIELD_NUMBER: _ClassVar[int]
+    blob: int
+    chunk: int
+    nodes: bytes
+    indexes: bytes
+    def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ...) -> None: ...
+
+class LocateResult(_message.Message):
+    __slots__ = ("statuses", "shard_size", "block_hashes", "proofs", "packs", "offsets")
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    SHARD_SIZE_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_HASHES_FIELD_NUMBER: _ClassVar[int]
+    PROOFS_FIELD_NUMBER: _ClassVar[int]
+    PACKS_FIELD_NUMBER: _ClassVar[int]
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    statuses: bytes
+    shard_size: int
+    block_hashes: bytes
+    proofs: _containers.RepeatedScalarFieldContainer[bytes]
+    packs: _containers.RepeatedScalarFieldContainer[int]
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, statuses: _Optional[bytes] = ..., shard_size: _Optional[int] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ..., packs: _Optional[_Iterable[int]] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Exists(_message.Message):
     __slots__ = ("blob", "chunk", "nodes", "indexes")

@@ -73,6 +73,18 @@ class GetAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class LocateAnswer:
+    """Where the OK shards' payloads lie. Nothing here is verified yet, and a record may go at any time."""
+
+    statuses: list[Status]  # as asked
+    shard_size: int
+    hashes: list[bytes]  # per OK shard, as in GetAnswer
+    proofs: list[bytes]
+    packs: list[int]  # per OK shard: the pack's number on its node
+    offsets: list[int]  # and where in its file the payload begins
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteAnswer:
     statuses: list[Status]
     receipt: bytes
@@ -102,9 +114,26 @@ def range_bytes(shard_size: int, first_block: int, block_count: int) -> int:
     return max(0, end - start)
 
 
+class Lender(Protocol):
+    """A host on the same box that lends its packs, to be read without it."""
+
+    async def locate(
+        self, blob: BlobId, chunk: int, indexes: Sequence[int], nodes: Sequence[NodeId], *, seconds: float
+    ) -> LocateAnswer: ...
+
+    async def borrow(self, node: NodeId, pack: int, *, seconds: float) -> int:
+        """A read-only descriptor of this pack, which is the caller's to close. HostRefused where there is none."""
+        ...
+
+
 class ShardHost(Protocol):
     @property
     def connected(self) -> bool: ...
+
+    @property
+    def lender(self) -> Lender | None:
+        """None where it lends nothing: another box, another version, a filesystem that cannot."""
+        ...
 
     @property
     def nodes(self) -> Mapping[NodeId, NodeInfo]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from cyxcloud.core import merkle
 from cyxcloud.core.ids import BlobId
 from cyxcloud.core.merkle import BLOCK_BYTES, HASH_BYTES
-from cyxcloud.shards.verify import ChunkVerifier, VerifierCache
+from cyxcloud.shards.verify import ChunkVerifier, KnownChunks
 from tests.unit.shards.rig import some_bytes
 
 SIZE = 2 * BLOCK_BYTES + 100
@@ -88,7 +88,7 @@ def test_blocks_match_only_where_they_belong() -> None:
 
 
 def test_cache_keeps_the_chunks_read_last() -> None:
-    cache = VerifierCache(limit=2)
+    cache = KnownChunks(limit=2)
     first = cache.get(BlobId(1), 0, b"a" * 32, 14)
     cache.get(BlobId(2), 0, b"b" * 32, 14)
     assert cache.get(BlobId(1), 0, b"a" * 32, 14) is first
