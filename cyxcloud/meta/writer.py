@@ -39,6 +39,9 @@ Request = Callable[[Connection], T]
 
 # Nobody joins a batch that is older: others wait for their turn.
 JOIN_SECONDS = 0.05
+# Those that the last batch answered are about to ask again: waiting this long makes one commit of what would be
+# several. Whoever is alone never waits.
+GATHER_SECONDS = 0.001
 # Bounds what one transaction holds in memory and what has to be run again when it is lost.
 BATCH_REQUESTS = 512
 WRITE_CACHE_KIB = 65536
@@ -135,6 +138,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._conn: Connection | None = None
         self._lock_fd = -1
+        self._last_batch = 0
 
     def start(self) -> None:
         """Open the database for writing; errors of that are raised here."""
@@ -195,6 +199,7 @@ class Writer:
             while self._wait():
                 batch = []
                 self._run_batch(batch)
+                self._last_batch = len(batch)
                 deliver(batch)
         except BaseException as error:  # a broken lock or rollback: nothing more can be promised
             self._give_up(batch, error)
@@ -204,7 +209,10 @@ class Writer:
         with self._wake:
             while not self._queue and not self._closing:
                 self._wake.wait()
-            return bool(self._queue)
+            waiting = len(self._queue)
+        if 0 < waiting < self._last_batch and not self._closing:
+            time.sleep(GATHER_SECONDS)
+        return waiting > 0
 
     def _give_up(self, batch: list[Outcome], error: BaseException) -> None:
         with self._wake:

@@ -50,9 +50,15 @@ def object_cid(segments: Sequence[tuple[bytes, int]]) -> bytes:
     return _dag_cid("segments", sum(size for _, size in segments), segments)
 
 
+_DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
+_DIGIT_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+_PAIRS_AT = tuple(range(280, -1, -10))
+
+
 @functools.lru_cache(TEXTS_KEPT)
 def cid_text(cid: bytes) -> str:
-    return "b" + base64.b32encode(cid).decode("ascii").rstrip("=").lower()
+    bits = int.from_bytes(cid, "big") << 2  # 288 bits and two of padding: 58 digits
+    return "b" + "".join([_DIGIT_PAIRS[bits >> at & 1023] for at in _PAIRS_AT])
 
 
 def parse_cid(text: str) -> bytes:

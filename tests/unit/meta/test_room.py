@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.durable import SystemDisk
 from cyxcloud.meta.errors import StorageFull
-from cyxcloud.meta.room import RESERVE_BYTES, Room
+from cyxcloud.meta.room import GOOD_SECONDS, RESERVE_BYTES, Room
 
 PAGE = 4096
 
@@ -27,6 +28,18 @@ def test_room_ends_at_the_reserve(tmp_path: Path, total: int, reserve: int) -> N
     Room(tmp_path, Sized(total, reserve)).assert_left()
     with pytest.raises(StorageFull):
         Room(tmp_path, Sized(total, reserve - PAGE)).assert_left()
+
+
+def test_room_that_was_there_a_moment_ago_is_not_asked_for_again(tmp_path: Path) -> None:
+    clock, disk = ManualClock(), Sized(100 << 30, RESERVE_BYTES)
+    room = Room(tmp_path, disk, clock)
+    room.assert_left()
+    room.disk = Sized(100 << 30, 0)
+    room.assert_left()
+    clock.advance(GOOD_SECONDS)
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            room.assert_left()
 
 
 def test_room_is_the_disks_own(tmp_path: Path) -> None:
