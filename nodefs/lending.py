@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from cyxcloud.wire.lending import ASK, LENT, REFUSED
 from cyxcloud.wire.status import Status
 from nodefs.index import Location, shard_key
 from nodefs.peer import same_user
-from nodefs.record import HEAD_BYTES
 from nodefs.store import READ_NOWAIT, NodeStore, ShardRead, WouldBlock
 
 log = structlog.get_logger(__name__)
@@ -41,10 +41,6 @@ _NO_BLOCK = 1 << 16
 class _Found:
     where: Location
     read: ShardRead
-
-    @property
-    def payload_at(self) -> int:
-        return self.where.offset + HEAD_BYTES + len(self.read.block_hashes) + len(self.read.proof)
 
 
 class Locator:
@@ -81,7 +77,9 @@ class Locator:
             hashes.append(found.read.block_hashes)
             result.proofs.append(found.read.proof)
             result.packs.append(found.where.pack)
-            result.offsets.append(found.payload_at)
+            result.offsets.append(found.where.offset + len(found.read.header))
+            result.header_bytes.append(len(found.read.header))
+            result.header_crcs.append(zlib.crc32(found.read.header))
         result.statuses = bytes(statuses)
         result.block_hashes = b"".join(hashes)
         return envelope

@@ -66,6 +66,7 @@ class ShardRead:
     block_hashes: bytes
     proof: bytes
     payload: memoryview
+    header: memoryview  # all that comes before the payload
 
 
 class NodeStore:
@@ -323,7 +324,7 @@ class NodeStore:
                 raise WouldBlock from error
             self.fail(f"reading {pack.path}: {error}")
             return Status.IO_ERROR
-        return ShardRead(size, hashes, proof, payload)
+        return ShardRead(size, hashes, proof, payload, head[:payload_at])
 
     def _pread(self, pack: Pack, size: int, offset: int, flags: int) -> memoryview:
         if flags:

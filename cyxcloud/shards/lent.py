@@ -1,9 +1,10 @@
 """Short-circuit reads: on one box a gateway reads the packs itself, by descriptors that their hosts lent it.
 
 Places are cached per chunk and may be stale, packs may be gone or damaged: every block is verified as if it had come
-over a socket, and whatever is not there, or not what it should be, is left to the ordinary read through the host, which
-also reports it. No read waits for a disk in the event loop or in the threads that decode: what is not in the page cache
-is read in a few threads kept for that, and when a disk holds those up, through the host again.
+over a socket, and the record's header must be, byte for byte, the one that the host found good, so that what the host
+would not give (deleted, damaged, another's) is not taken here either. Whatever fails is left to the ordinary read
+through the host, which also reports it. No read waits for a disk in the event loop or in the threads that decode: what
+is not in the page cache is read in a few threads kept for that, and when a disk holds those up, through the host again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import os
 import resource
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +26,7 @@ from cyxcloud.shards.hosts import AVOID_SECONDS, HostGroup
 from cyxcloud.shards.plan import ChunkRef, Piece, ReadPlan
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.verify import ChunkVerifier, Column, KnownChunk, Place
-from cyxcloud.wire.shardhost import Lender, LocateAnswer
+from cyxcloud.wire.shardhost import Extent, Lender, LocateAnswer
 from cyxcloud.wire.status import HostRefused, HostUnavailable, Status, WireError
 
 # Before it is late: any host that is not held up answers in a tenth of this.
@@ -74,12 +76,12 @@ class BorrowedPacks:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class Readable:
     """A piece of the plan and where to read it."""
 
     piece: Piece
     pack: BorrowedPack
-    offset: int
+    extent: Extent
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Taken:
     plaintext: memoryview | None
     buffer: memoryview
     good: dict[int, Column]
-    cold: list[Extent]
+    cold: list[Readable]
     bad: list[int]
 
 
@@ -115,14 +117,14 @@ _scratch = _Scratch()
 
 
 def read_and_open(
-    ref: ChunkRef, cipher: BlobCipher, plan: ReadPlan, verifier: ChunkVerifier, extents: Sequence[Extent]
+    ref: ChunkRef, cipher: BlobCipher, plan: ReadPlan, verifier: ChunkVerifier, found: Sequence[Readable]
 ) -> Taken:
     """Read what is in the page cache, verify it, and if that was all, decrypt it. It never waits for a disk."""
     buffer = _scratch.take(plan.wire_bytes)
     if READ_NOWAIT:
-        good, cold, bad = _take(extents, buffer, verifier, READ_NOWAIT)
+        good, cold, bad = _take(found, buffer, verifier, READ_NOWAIT)
     else:
-        good, cold, bad = [], list(extents), []
+        good, cold, bad = [], list(found), []
     if len(good) < len(plan.pieces):
         _scratch.give_up()
         return Taken(None, buffer, _columns(good, buffer), cold, bad)
@@ -132,26 +134,39 @@ def read_and_open(
 
 
 def _take(
-    extents: Sequence[Extent], buffer: memoryview, verifier: ChunkVerifier, flags: int
-) -> tuple[list[Piece], list[Extent], list[int]]:
+    found: Sequence[Readable], buffer: memoryview, verifier: ChunkVerifier, flags: int
+) -> tuple[list[Piece], list[Readable], list[int]]:
     """Pieces that are as the chunk root says; with flags, those that would have to be waited for; bad ones."""
     good: list[Piece] = []
-    cold: list[Extent] = []
+    cold: list[Readable] = []
     bad: list[int] = []
-    for extent in extents:
-        piece = extent.piece
+    for readable in found:
+        piece = readable.piece
         view = buffer[piece.at : piece.at + piece.size]
         try:
-            size = os.preadv(extent.pack.fd, (view,), extent.offset, flags)
+            size, header_is_good = _read(readable, view, flags)
         except OSError:
-            size = -1
-        if size == piece.size and verifier.matches(piece.shard, piece.first_block, view):
+            size, header_is_good = -1, False
+        if header_is_good and size == piece.size and verifier.matches(piece.shard, piece.first_block, view):
             good.append(piece)
         elif flags and size < piece.size:
-            cold.append(extent)  # or its disk is broken, or the pack too short: reading without flags will tell
+            cold.append(readable)  # or its disk is broken, or the pack too short: reading without flags will tell
         else:
             bad.append(piece.shard)
     return good, cold, bad
+
+
+def _read(readable: Readable, view: memoryview, flags: int) -> tuple[int, bool]:
+    """How much of the payload came, and whether the record is still the one that was located."""
+    extent, fd, first = readable.extent, readable.pack.fd, readable.piece.first_block
+    head = bytearray(extent.header_bytes)
+    before = extent.offset - extent.header_bytes
+    if first == 0:
+        size = os.preadv(fd, (head, view), before, flags) - extent.header_bytes
+    else:
+        os.preadv(fd, (head,), before, flags)
+        size = os.preadv(fd, (view,), extent.offset + first * BLOCK_BYTES, flags)
+    return size, zlib.crc32(head) == extent.header_crc
 
 
 def _columns(pieces: Sequence[Piece], buffer: memoryview) -> dict[int, Column]:
@@ -168,20 +183,20 @@ class LentReads:
         self._cold_threads = ThreadPoolExecutor(COLD_THREADS, thread_name_prefix="cold")
         self._cold = 0
 
-    def known(self, ref: ChunkRef, plan: ReadPlan, chunk: KnownChunk) -> list[Extent]:
+    def known(self, ref: ChunkRef, plan: ReadPlan, chunk: KnownChunk) -> list[Readable]:
         """The pieces that can be read without asking anybody."""
         readable, places, packs, nodes = self._plane.hosts.readable, chunk.places, self._packs, ref.nodes
-        extents: list[Extent] = []
+        found: list[Readable] = []
         for piece in plan.pieces:
             place = places.get(piece.shard)
             # A shard that was moved is asked for anew; a node that is down or being avoided is left alone here as well.
             if place is not None and place.node == nodes[piece.shard] and place.node in readable:
                 pack = packs.get(place.pack)
                 if pack is not None:
-                    extents.append(Extent(piece, pack, place.offset + piece.first_block * BLOCK_BYTES))
-        return extents
+                    found.append(Readable(piece, pack, place.extent))
+        return found
 
-    async def find(self, ref: ChunkRef, plan: ReadPlan, chunk: KnownChunk, seconds: float) -> list[Extent]:
+    async def find(self, ref: ChunkRef, plan: ReadPlan, chunk: KnownChunk, seconds: float) -> list[Readable]:
         """Ask the hosts where the other pieces are and borrow their packs, for no longer than this."""
         now = self._plane.clock.monotonic()
         if now < chunk.locate_after:
@@ -199,10 +214,10 @@ class LentReads:
             place = places.get(at)
             if place is not None and self._packs.get(place.pack) is None:
                 await self._borrow(place, seconds)
-        extents = self.known(ref, plan, chunk)
-        if len(extents) < len(plan.pieces):
+        found = self.known(ref, plan, chunk)
+        if len(found) < len(plan.pieces):
             chunk.locate_after = now + AVOID_SECONDS
-        return extents
+        return found
 
     async def wait_for(self, taken: Taken, chunk: KnownChunk, seconds: float) -> dict[int, Column]:
         """What was not in the page cache, from the disk if that answers in time."""
@@ -274,5 +289,6 @@ def _remember(chunk: KnownChunk, group: HostGroup, answer: LocateAnswer) -> None
         if status is not Status.OK:
             continue
         if chunk.verifier.accept(index, answer.shard_size, answer.hashes[at], answer.proofs[at]):
-            chunk.places[index] = Place(node, (node, answer.packs[at]), answer.offsets[at])
+            extent = answer.extents[at]
+            chunk.places[index] = Place(node, (node, extent.pack), extent)
         at += 1

@@ -57,12 +57,12 @@ class ChunkReader:
     ) -> Taken:
         """All or some of it from packs that hosts on this box lend us."""
         lent = self._lent
-        extents = lent.known(ref, plan, chunk)
-        if len(extents) < len(plan.pieces):
-            extents = await lent.find(ref, plan, chunk, hedge_seconds)
-        if not extents:
+        found = lent.known(ref, plan, chunk)
+        if len(found) < len(plan.pieces):
+            found = await lent.find(ref, plan, chunk, hedge_seconds)
+        if not found:
             return NOTHING
-        taken: Taken = await self._run(plan, read_and_open, ref, cipher, plan, chunk.verifier, extents)
+        taken: Taken = await self._run(plan, read_and_open, ref, cipher, plan, chunk.verifier, found)
         lent.forget(chunk, taken.bad)
         if taken.cold:
             taken.good.update(await lent.wait_for(taken, chunk, hedge_seconds))

@@ -15,6 +15,7 @@ from blake3 import blake3
 from cyxcloud.core import merkle
 from cyxcloud.core.ids import BlobId, NodeId
 from cyxcloud.core.merkle import BLOCK_BYTES, HASH_BYTES
+from cyxcloud.wire.shardhost import Extent
 
 # About 8 KiB each, so some 8 MiB a worker.
 MAX_REMEMBERED_CHUNKS = 1024
@@ -90,7 +91,7 @@ class Place:
 
     node: NodeId
     pack: tuple[NodeId, int]
-    offset: int
+    extent: Extent
 
 
 class KnownChunk:

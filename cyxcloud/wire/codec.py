@@ -12,6 +12,7 @@ from cyxcloud.core.ids import NODE_ID_BYTES, SHARD_ID_BYTES, BlobId, NodeId, Sha
 from cyxcloud.core.merkle import HASH_BYTES, Buffer, block_count
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.shardhost import (
+    Extent,
     GetAnswer,
     GetBatch,
     LocateAnswer,
@@ -184,11 +185,15 @@ def parse_locate_result(message: pb.LocateResult, expected: int) -> LocateAnswer
     statuses = parse_statuses(message.statuses, expected)
     good = statuses.count(Status.OK)
     step = HASH_BYTES * block_count(message.shard_size)
-    hashes, proofs, packs, offsets = message.block_hashes, message.proofs, message.packs, message.offsets
-    if len(hashes) != step * good or not len(proofs) == len(packs) == len(offsets) == good:
+    hashes, proofs = message.block_hashes, message.proofs
+    fields = message.packs, message.offsets, message.header_bytes, message.header_crcs
+    if len(hashes) != step * good or any(len(field) != good for field in (proofs, *fields)):
         raise WireError("an answer to locate whose lengths disagree")
     parts = [hashes[at : at + step] for at in range(0, len(hashes), step)]
-    return LocateAnswer(statuses, message.shard_size, parts, list(proofs), list(packs), list(offsets))
+    if any(size > offset for size, offset in zip(message.header_bytes, message.offsets, strict=True)):
+        raise WireError("a header that begins before its file")
+    extents = [Extent(*extent) for extent in zip(*fields, strict=True)]
+    return LocateAnswer(statuses, message.shard_size, parts, list(proofs), extents)
 
 
 def verify_message(envelope: pb.Envelope, answer: VerifyAnswer) -> None:

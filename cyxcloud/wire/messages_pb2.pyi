@@ -168,20 +168,24 @@ class LocateShards(_message.Message):
     def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ...) -> None: ...
 
 class LocateResult(_message.Message):
-    __slots__ = ("statuses", "shard_size", "block_hashes", "proofs", "packs", "offsets")
+    __slots__ = ("statuses", "shard_size", "block_hashes", "proofs", "packs", "offsets", "header_bytes", "header_crcs")
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     SHARD_SIZE_FIELD_NUMBER: _ClassVar[int]
     BLOCK_HASHES_FIELD_NUMBER: _ClassVar[int]
     PROOFS_FIELD_NUMBER: _ClassVar[int]
     PACKS_FIELD_NUMBER: _ClassVar[int]
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    HEADER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEADER_CRCS_FIELD_NUMBER: _ClassVar[int]
     statuses: bytes
     shard_size: int
     block_hashes: bytes
     proofs: _containers.RepeatedScalarFieldContainer[bytes]
     packs: _containers.RepeatedScalarFieldContainer[int]
     offsets: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, statuses: _Optional[bytes] = ..., shard_size: _Optional[int] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ..., packs: _Optional[_Iterable[int]] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
+    header_bytes: _containers.RepeatedScalarFieldContainer[int]
+    header_crcs: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, statuses: _Optional[bytes] = ..., shard_size: _Optional[int] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ..., packs: _Optional[_Iterable[int]] = ..., offsets: _Optional[_Iterable[int]] = ..., header_bytes: _Optional[_Iterable[int]] = ..., header_crcs: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Exists(_message.Message):
     __slots__ = ("blob", "chunk", "nodes", "indexes")

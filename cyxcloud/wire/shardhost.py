@@ -73,6 +73,16 @@ class GetAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a payload lies, and the CRC-32 that the header right before it has as long as the record is good."""
+
+    pack: int  # its number on the node
+    offset: int  # of the payload in the pack's file
+    header_bytes: int
+    header_crc: int
+
+
+@dataclass(frozen=True, slots=True)
 class LocateAnswer:
     """Where the OK shards' payloads lie. Nothing here is verified yet, and a record may go at any time."""
 
@@ -80,8 +90,7 @@ class LocateAnswer:
     shard_size: int
     hashes: list[bytes]  # per OK shard, as in GetAnswer
     proofs: list[bytes]
-    packs: list[int]  # per OK shard: the pack's number on its node
-    offsets: list[int]  # and where in its file the payload begins
+    extents: list[Extent]  # per OK shard
 
 
 @dataclass(frozen=True, slots=True)
