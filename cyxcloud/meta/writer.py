@@ -41,7 +41,7 @@ Request = Callable[[Connection], T]
 JOIN_SECONDS = 0.05
 # Those that the last batch answered are about to ask again: waiting this long makes one commit of what would be
 # several. Whoever is alone never waits.
-GATHER_SECONDS = 0.001
+GATHER_SECONDS = 0.002
 # Bounds what one transaction holds in memory and what has to be run again when it is lost.
 BATCH_REQUESTS = 512
 WRITE_CACHE_KIB = 65536
