@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from awscrt import checksums as crt
+from isal import isal_zlib
 
 Buffer = bytes | bytearray | memoryview
 
@@ -60,8 +60,8 @@ class _Crc:
 
 
 _CRCS: Mapping[Algorithm, _Crc] = {
-    # zlib takes two thirds of the time of the other here, and boto3 sends this one by default.
-    Algorithm.CRC32: _Crc(zlib.crc32, crt.combine_crc32),
+    # boto3 sends this one by default, with every body: ISA-L takes a sixth of zlib's time and a tenth of awscrt's.
+    Algorithm.CRC32: _Crc(isal_zlib.crc32, crt.combine_crc32),
     Algorithm.CRC32C: _Crc(crt.crc32c, crt.combine_crc32c),
     Algorithm.CRC64NVME: _Crc(crt.crc64nvme, crt.combine_crc64nvme),
 }
