@@ -116,23 +116,6 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def read_and_open(
-    ref: ChunkRef, cipher: BlobCipher, plan: ReadPlan, verifier: ChunkVerifier, found: Sequence[Readable]
-) -> Taken:
-    """Read what is in the page cache, verify it, and if that was all, decrypt it. It never waits for a disk."""
-    buffer = _scratch.take(plan.wire_bytes)
-    if READ_NOWAIT:
-        good, cold, bad = _take(found, buffer, verifier, READ_NOWAIT)
-    else:
-        good, cold, bad = [], list(found), []
-    if len(good) < len(plan.pieces):
-        _scratch.give_up()
-        return Taken(None, buffer, _columns(good, buffer), cold, bad)
-    base = plan.base
-    opened = cipher.open_frames(ref.index, plan.frames, ref.size, lambda start, end: buffer[start - base : end - base])
-    return Taken(opened, buffer, {}, [], [])
-
-
 def _take(
     found: Sequence[Readable], buffer: memoryview, verifier: ChunkVerifier, flags: int
 ) -> tuple[list[Piece], list[Readable], list[int]]:
@@ -174,10 +157,11 @@ def _columns(pieces: Sequence[Piece], buffer: memoryview) -> dict[int, Column]:
 
 
 class LentReads:
-    def __init__(self, plane: DataPlane, packs: BorrowedPacks | None = None) -> None:
+    def __init__(self, plane: DataPlane, packs: BorrowedPacks | None = None, nowait: int = READ_NOWAIT) -> None:
         self._plane = plane
+        self._nowait = nowait  # 0: nothing can be told to be in the page cache
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._packs = packs or BorrowedPacks(min(MAX_BORROWED, soft // 4))
+        self._packs = packs if packs is not None else BorrowedPacks(min(MAX_BORROWED, soft // 4))
         self._borrowing = asyncio.Lock()
         self._resting: dict[int, float] = {}  # lenders that failed, by identity, until when
         self._cold_threads = ThreadPoolExecutor(COLD_THREADS, thread_name_prefix="cold")
@@ -218,6 +202,21 @@ class LentReads:
         if len(found) < len(plan.pieces):
             chunk.locate_after = now + AVOID_SECONDS
         return found
+
+    def read_and_open(
+        self, ref: ChunkRef, cipher: BlobCipher, plan: ReadPlan, verifier: ChunkVerifier, found: Sequence[Readable]
+    ) -> Taken:
+        """In any thread: read and verify what is in the page cache, and if that was all, decrypt it."""
+        buffer = _scratch.take(plan.wire_bytes)
+        good, cold, bad = _take(found, buffer, verifier, self._nowait) if self._nowait else ([], list(found), [])
+        if len(good) < len(plan.pieces):
+            _scratch.give_up()
+            return Taken(None, buffer, _columns(good, buffer), cold, bad)
+        base = plan.base
+        opened = cipher.open_frames(
+            ref.index, plan.frames, ref.size, lambda start, end: buffer[start - base : end - base]
+        )
+        return Taken(opened, buffer, {}, [], [])
 
     async def wait_for(self, taken: Taken, chunk: KnownChunk, seconds: float) -> dict[int, Column]:
         """What was not in the page cache, from the disk if that answers in time."""

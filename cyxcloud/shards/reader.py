@@ -16,7 +16,7 @@ from cyxcloud.core.merkle import BLOCK_BYTES
 from cyxcloud.shards.frames import CHUNK_BYTES, FRAME_BYTES, BlobCipher, Buffer
 from cyxcloud.shards.gather import Fault, Gathering
 from cyxcloud.shards.latency import Latency
-from cyxcloud.shards.lent import NOTHING, LentReads, Taken, read_and_open
+from cyxcloud.shards.lent import NOTHING, LentReads, Taken
 from cyxcloud.shards.plan import ChunkRef, ReadPlan, plan_read
 from cyxcloud.shards.plane import INLINE_BYTES, DataPlane
 from cyxcloud.shards.verify import Column, KnownChunk, KnownChunks
@@ -28,11 +28,11 @@ MEMORY_FACTOR = 2
 
 
 class ChunkReader:
-    def __init__(self, plane: DataPlane, on_bad: OnBad) -> None:
+    def __init__(self, plane: DataPlane, on_bad: OnBad, lent: LentReads | None = None) -> None:
         self._plane = plane
         self._on_bad = on_bad
         self._chunks = KnownChunks()
-        self._lent = LentReads(plane)
+        self._lent = lent or LentReads(plane)
         self._small, self._big = (Latency(plane.limits.first_hedge_seconds) for _ in range(2))
 
     async def read(self, ref: ChunkRef, cipher: BlobCipher, start: int, end: int) -> memoryview:
@@ -62,7 +62,7 @@ class ChunkReader:
             found = await lent.find(ref, plan, chunk, hedge_seconds)
         if not found:
             return NOTHING
-        taken: Taken = await self._run(plan, read_and_open, ref, cipher, plan, chunk.verifier, found)
+        taken: Taken = await self._run(plan, lent.read_and_open, ref, cipher, plan, chunk.verifier, found)
         lent.forget(chunk, taken.bad)
         if taken.cold:
             taken.good.update(await lent.wait_for(taken, chunk, hedge_seconds))

@@ -17,6 +17,7 @@ from cyxcloud.wire.status import HostRefused, HostUnavailable, Status
 
 FEATURE_LEND = "lend"
 ASK = struct.Struct(f">{NODE_ID_BYTES}sI")  # node id, number of the pack
+_INT = struct.Struct("i")
 LENT = b"\x01"
 REFUSED = b"\x00"
 
@@ -36,15 +37,22 @@ async def borrow(host_socket: Path, node: NodeId, pack: int, seconds: float) -> 
                 await loop.sock_sendall(connection, ASK.pack(node, pack))
                 await _readable(connection)
         except (OSError, TimeoutError) as error:
-            raise HostUnavailable(f"borrowing a pack: {error or 'no answer in time'}") from error
+            raise HostUnavailable(f"borrowing a pack: {str(error) or 'no answer in time'}") from error
         return _descriptor(connection)
 
 
 def _descriptor(connection: socket.socket) -> int:
+    # socket.recv_fds drops its flags: descriptors would be inherited by every child.
     try:
-        answer, descriptors, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        answer, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(_INT.size), socket.MSG_CMSG_CLOEXEC)
     except OSError as error:
         raise HostUnavailable(f"borrowing a pack: {error}") from error
+    descriptors: list[int] = [
+        fd
+        for level, kind, data in ancillary
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        for (fd,) in _INT.iter_unpack(data[: len(data) // _INT.size * _INT.size])
+    ]
     if answer == LENT and len(descriptors) == 1:
         return descriptors[0]
     for descriptor in descriptors:

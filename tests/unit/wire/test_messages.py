@@ -14,9 +14,11 @@ from cyxcloud.wire.codec import (
     get_message,
     hello_message,
     join_shards,
+    locate_message,
     parse_get,
     parse_get_result,
     parse_hello,
+    parse_locate_result,
     parse_put,
     parse_statuses,
     put_message,
@@ -24,8 +26,8 @@ from cyxcloud.wire.codec import (
 )
 from cyxcloud.wire.framing import MAX_MESSAGE_BYTES, FrameProtocol, frame
 from cyxcloud.wire.orders import Order, decode_order, decode_receipt, encode_order
-from cyxcloud.wire.shardhost import GetBatch, NodeInfo, PutBatch, range_bytes
-from cyxcloud.wire.status import NodeState, WireError
+from cyxcloud.wire.shardhost import Extent, GetBatch, NodeInfo, PutBatch, range_bytes
+from cyxcloud.wire.status import NodeState, Status, WireError
 
 NODE = NodeId(bytes(range(32)))
 PUT = PutBatch(
@@ -42,6 +44,16 @@ PUT = PutBatch(
 )
 INFO = NodeInfo(NODE, "n1", 2049, NodeState.READ_ONLY, b"i" * 16, 100, 60, 40, 3, "full")
 ORDER = Order(b"c" * 16, b"i" * 16, NODE, (ShardId(BlobId(5), 6, 7),), 1000, 2000, 3)
+LOCATED = pb.LocateResult(
+    statuses=b"\x01\x07",
+    shard_size=9,
+    block_hashes=b"h" * 32,
+    proofs=[b"p" * 32],
+    packs=[3],
+    offsets=[4232],
+    header_bytes=[136],
+    header_crcs=[0xDEADBEEF],
+)
 
 # What is sent today must be understood for ever: these bytes never change, new fields only come after them.
 GOLDEN = {
@@ -49,6 +61,8 @@ GOLDEN = {
     "get": "00000059084e1088273a5208858080807010031a40000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e2202020928013002",
     "hello": "000000890801228401080110011a046c656e642207676174657761792a10636363636363636363636363636363633210696969696969696969696969696969693a4b0a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f12026e3118811020032a10696969696969696969696969696969693064383c40284803520466756c6c",
     "order": "0a10636363636363636363636363636363631210696969696969696969696969696969691a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f220d0000000000000005000000060728e80730d00f3803",
+    "locate": "00000051a2014e08858080807010031a40000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e22020209",
+    "located": "0000005faa015c0a02010710091a206868686868686868686868686868686868686868686868686868686868686868222070707070707070707070707070707070707070707070707070707070707070702a0103320288213a0288014205effdb6f50d",
 }
 
 
@@ -59,6 +73,8 @@ def encoded() -> dict[str, bytes]:
         "get": frame(get_message(asked, 78, 5000)),
         "hello": frame(hello_message(Hello("gateway", b"c" * 16, b"i" * 16, ("lend",), (INFO,)), 1)),
         "order": encode_order(ORDER),
+        "locate": frame(locate_message(PUT.blob, 3, [2, 9], PUT.nodes)),
+        "located": frame(pb.Envelope(locate_result=LOCATED)),
     }
 
 
@@ -120,6 +136,25 @@ def test_get_answer_whose_lengths_disagree_is_refused() -> None:
         parse_get_result(pb.GetResult(statuses=b""), memoryview(b""), asked)
     with pytest.raises(WireError):
         parse_statuses(b"\x63", 1)
+
+
+def test_located_shards_round_trip_and_contradictions_are_refused() -> None:
+    answer = parse_locate_result(LOCATED, 2)
+    assert answer.statuses == [Status.OK, Status.NOT_FOUND]
+    assert (answer.shard_size, answer.hashes, answer.proofs) == (9, [b"h" * 32], [b"p" * 32])
+    assert answer.extents == [Extent(3, 4232, 136, 0xDEADBEEF)]
+    changes: list[dict[str, Any]] = [
+        {"block_hashes": b""},
+        {"packs": [3, 4]},
+        {"header_crcs": []},
+        {"offsets": [135]},
+        {"statuses": b"\x01\x01"},
+        {"statuses": b"\x01"},
+    ]
+    fields = {field.name: value for field, value in LOCATED.ListFields()}
+    for change in changes:
+        with pytest.raises(WireError):
+            parse_locate_result(pb.LocateResult(**{**fields, **change}), 2)
 
 
 def test_newer_protocol_and_unknown_states_are_refused() -> None:
