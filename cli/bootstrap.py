@@ -252,10 +252,12 @@ def _folder(home: Home, row: NodeRow) -> Path:
 
 
 def _notes(home: Home) -> list[str]:
-    devices = {folder.stat().st_dev for folder in home.data_dirs}
-    if len(devices) < len(home.data_dirs):
-        return ["some data folders share a filesystem; each is counted as a disk all the same"]
-    return []
+    notes = []
+    if len({folder.stat().st_dev for folder in home.data_dirs}) < len(home.data_dirs):
+        notes.append("some data folders share a filesystem; each is counted as a disk all the same")
+    if len(home.data_dirs) > 1:
+        notes.append(f"metadata, small objects and keys stand on {home.path} alone: back that disk up")
+    return notes
 
 
 def _ensure_root_key(home: Home, database: Database, keyring: Keyring, given: FirstStart, now_ms: int) -> None:

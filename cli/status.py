@@ -86,4 +86,6 @@ def _print(console: Console, value: dict[str, Any]) -> None:
     table(console, ("name", "state", "disk", "used_bytes", "free_bytes", "shard_count", "reason"), value["nodes"])
     survives = value["survives"]
     console.print(f"\nsurvives the loss of {survives['nodes']} nodes, {survives['disks']} disks")
+    if survives["disks"]:
+        console.print("(of shards: metadata, small objects and keys stand on the first disk alone)")
     console.print(f"{value['repair']['queued']} shards wait for repair")
