@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.cluster import forgeries as forge
+from tests.cluster import forgery_cases as cases
 from tests.cluster.forgeries import Case
 from tests.cluster.running import Running
 from tests.cluster.s3 import S3, Endpoint, Request, completion, object_path
@@ -60,14 +61,14 @@ async def scene(s3: S3, bucket: str) -> Scene:
 BODIES = ("Put", "UploadPart")
 EVERY = ("Put", "UploadPart", "Complete", "Copy", "Delete")
 MATRIX: list[tuple[str, Sign, tuple[str, ...], list[Case]]] = [
-    ("header", forge.by_header, EVERY, forge.IN_HEADER),
-    ("header-document", forge.by_header, ("Complete",), forge.WHOLE_BODY),
-    ("header-body", forge.by_header, BODIES, forge.CHECKSUMMED_BODY),
-    ("query", forge.by_query, EVERY, forge.IN_QUERY),
-    ("signed-chunks", forge.by_signed_chunks, BODIES, forge.IN_HEADER + forge.CHUNKS_SIGNED),
-    ("signed-trailer", forge.by_signed_trailer, BODIES, forge.IN_HEADER + forge.TRAILER_SIGNED),
-    ("unsigned-trailer", forge.by_unsigned_trailer, BODIES, forge.IN_HEADER + forge.TRAILER_UNSIGNED),
-    ("anonymous", forge.anonymous, EVERY, forge.ANONYMOUS),
+    ("header", forge.by_header, EVERY, cases.IN_HEADER),
+    ("header-document", forge.by_header, ("Complete",), cases.WHOLE_BODY),
+    ("header-body", forge.by_header, BODIES, cases.CHECKSUMMED_BODY),
+    ("query", forge.by_query, EVERY, cases.IN_QUERY),
+    ("signed-chunks", forge.by_signed_chunks, BODIES, cases.IN_HEADER + cases.CHUNKS_SIGNED),
+    ("signed-trailer", forge.by_signed_trailer, BODIES, cases.IN_HEADER + cases.TRAILER_SIGNED),
+    ("unsigned-trailer", forge.by_unsigned_trailer, BODIES, cases.IN_HEADER + cases.TRAILER_UNSIGNED),
+    ("anonymous", forge.anonymous, EVERY, cases.ANONYMOUS),
 ]
 
 
@@ -75,11 +76,11 @@ MATRIX: list[tuple[str, Sign, tuple[str, ...], list[Case]]] = [
 async def test_forged_request_is_refused_and_nothing_written(
     s3: S3, bucket: str, unharmed: Running, row: tuple[Sign, tuple[str, ...], list[Case]]
 ) -> None:
-    sign, operations, cases = row
+    sign, operations, wrong = row
     stage = await scene(s3, bucket)
     before, accepted, wrote = unharmed.visible(), [], []
     for operation in operations:
-        for at, case in enumerate(cases):
+        for at, case in enumerate(wrong):
             request = sign(stage.request(operation, f"new-{at}"), case, s3.endpoint)
             answer = await s3.send(request, seconds=10)
             if answer.status not in {400, 403} | case.also:
@@ -106,9 +107,9 @@ async def _right_ones_succeed(s3: S3, stage: Scene, sign: Sign, operations: tupl
 
 
 def test_matrix_is_as_wide_as_promised() -> None:
-    cases = {case.name for row in MATRIX for case in row[3]}
+    names = {case.name for row in MATRIX for case in row[3]}
     requests = sum(len(row[2]) * len(row[3]) for row in MATRIX)
-    assert len(cases) >= 60
+    assert len(names) >= 60
     assert requests >= 900
 
 
