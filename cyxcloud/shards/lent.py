@@ -291,3 +291,4 @@ def _remember(chunk: KnownChunk, group: HostGroup, answer: LocateAnswer) -> None
             extent = answer.extents[at]
             chunk.places[index] = Place(node, (node, extent.pack), extent)
         at += 1
+    chunk.verifier.shed()

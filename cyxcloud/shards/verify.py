@@ -17,8 +17,8 @@ from cyxcloud.core.ids import BlobId, NodeId
 from cyxcloud.core.merkle import BLOCK_BYTES, HASH_BYTES
 from cyxcloud.wire.shardhost import Extent
 
-# About 8 KiB each, so some 8 MiB a worker.
-MAX_REMEMBERED_CHUNKS = 1024
+# About 5 KiB each when located (8 KiB when read through hosts), so some 20 to 30 MiB a worker.
+MAX_REMEMBERED_CHUNKS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,13 @@ class ChunkVerifier:
     def __init__(self, root: bytes, total: int) -> None:
         self.root = root
         self._total = total
-        top = (total - 1).bit_length()
-        self._known: dict[tuple[int, int], bytes] = {(top, 0): root}
+        self._known: dict[tuple[int, int], bytes] = {}
         self._leaves: dict[int, bytes] = {}
+        self.shed()
+
+    def shed(self) -> None:
+        """Let go of what only helps to prove further shards: most of the memory, once those read are proven."""
+        self._known = {((self._total - 1).bit_length(), 0): self.root}
 
     def accept(self, index: int, shard_size: int, hashes: bytes, proof: bytes) -> bool:
         """Whether these are the block hashes of shard `index` of the chunk with this root."""

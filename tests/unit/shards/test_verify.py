@@ -87,6 +87,16 @@ def test_blocks_match_only_where_they_belong() -> None:
         assert not verifier.matches(5, 0, memoryview(flipped))
 
 
+def test_what_was_shed_is_proven_again() -> None:
+    payloads, hashes, proofs, root = shards(14, 1000)
+    verifier = ChunkVerifier(root, 14)
+    assert verifier.accept(3, 1000, hashes[3], proofs[3])
+    verifier.shed()
+    assert verifier.matches(3, 0, memoryview(payloads[3]))
+    assert not verifier.accept(2, 1000, hashes[2], b"")
+    assert verifier.accept(2, 1000, hashes[2], proofs[2])
+
+
 def test_cache_keeps_the_chunks_read_last() -> None:
     cache = KnownChunks(limit=2)
     first = cache.get(BlobId(1), 0, b"a" * 32, 14)
