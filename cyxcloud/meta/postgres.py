@@ -23,8 +23,9 @@ from cyxcloud.meta import sessions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import REVISION
 from cyxcloud.meta.errors import SchemaMismatch, SessionClosed, StorageFull, WriterClosed
+from cyxcloud.meta.outcome import Request
 from cyxcloud.meta.statement import POSTGRESQL
-from cyxcloud.meta.writer import BoundWriter, Request
+from cyxcloud.meta.writer import BoundWriter
 
 T = TypeVar("T")
 

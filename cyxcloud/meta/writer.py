@@ -19,23 +19,21 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from cyxcloud.core.ids import SessionNumber
 from cyxcloud.meta import sessions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
 from cyxcloud.meta.loopturn import LoopTurn
+from cyxcloud.meta.outcome import Outcome, Request, T, deliver
 from cyxcloud.meta.statement import SQLITE
-
-T = TypeVar("T")
-Request = Callable[[Connection], T]
 
 # Nobody joins a batch that is older: others wait for their turn.
 JOIN_SECONDS = 0.05
@@ -69,37 +67,6 @@ class Writes(Protocol):
     ) -> T: ...
 
     def call(self, request: Request[T], session: SessionNumber | None = None) -> T: ...
-
-
-class Outcome:
-    """Where one request's result goes: to a future of an event loop or of a thread."""
-
-    __slots__ = ("error", "future", "is_long", "loop", "request", "result", "session")
-
-    def __init__(
-        self,
-        request: Request[Any],
-        session: SessionNumber | None,
-        loop: asyncio.AbstractEventLoop | None,
-        future: Any,
-        *,
-        is_long: bool = False,
-    ) -> None:
-        self.request = request
-        self.session = session
-        self.loop = loop
-        self.is_long = is_long
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def deliver(self) -> None:
-        if self.future.cancelled() or self.future.done():
-            return  # nobody waits any more; what was committed stays
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,24 +320,6 @@ def turn(lock_fd: int) -> Iterator[None]:
         yield
     finally:
         fcntl.flock(lock_fd, fcntl.LOCK_UN)
-
-
-def deliver(batch: list[Outcome]) -> None:
-    """Hand out results: one wake-up for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
-    for outcome in batch:
-        if outcome.loop is None:
-            outcome.deliver()
-        else:
-            by_loop.setdefault(outcome.loop, []).append(outcome)
-    for loop, outcomes in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_deliver_all, outcomes)
-
-
-def _deliver_all(outcomes: list[Outcome]) -> None:
-    for outcome in outcomes:
-        outcome.deliver()
 
 
 def _run_in_savepoint(conn: Connection, outcome: Outcome, open_sessions: dict[SessionNumber | None, bool]) -> None:
