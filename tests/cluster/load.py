@@ -71,9 +71,13 @@ class Manifest:
 
 
 class Load:
-    def __init__(self, store: Running, bucket: str, mix: Mix, seed: int) -> None:
+    """`manifest` is another load's of the same bucket, whose keys these clients then read."""
+
+    def __init__(
+        self, store: Running, bucket: str, mix: Mix, seed: int, manifest: Manifest | None = None
+    ) -> None:
         self.store, self.bucket, self.mix = store, bucket, mix
-        self.manifest = Manifest()
+        self.manifest = manifest or Manifest()
         self._seed = seed
         self._stopped = False
 
