@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cyxcloud.core.ids import BlobId, PlacementId
 from cyxcloud.shards.chunk import EncodedChunk, encode_chunk
 from cyxcloud.shards.erasure import Codec, codec
-from cyxcloud.shards.frames import BlobCipher, Buffer
+from cyxcloud.shards.frames import FRAME_BYTES, BlobCipher, Buffer
 from cyxcloud.shards.hosts import HostGroup
 from cyxcloud.shards.placement import NoPlacement, Placement
 from cyxcloud.shards.plane import INLINE_BYTES, DataPlane
@@ -70,8 +70,10 @@ async def encode(
     plane: DataPlane, cipher: BlobCipher, index: int, plaintext: Buffer, placement: Placement
 ) -> EncodedChunk:
     code = codec(placement.k, placement.m)
-    if len(plaintext) <= INLINE_BYTES:
+    if len(plaintext) <= FRAME_BYTES:
         return encode_chunk(cipher, index, plaintext, code)
+    if len(plaintext) <= INLINE_BYTES:
+        return _encode_big(plane, cipher, index, plaintext, code)
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(plane.threads, _encode_big, plane, cipher, index, plaintext, code)
 
