@@ -88,7 +88,9 @@ async def test_submit_of_many_shares_a_transaction(database: Database, writer: W
     assert len(seen) <= 2
 
 
-async def test_a_batch_wakes_the_loop_to_run_it_and_to_answer_it(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_wakes_the_loop_to_run_it_and_to_answer_it(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop = asyncio.get_running_loop()
     wake_ups: list[object] = []
     original = loop.call_soon_threadsafe
