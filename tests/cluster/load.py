@@ -73,9 +73,7 @@ class Manifest:
 class Load:
     """`manifest` is another load's of the same bucket, whose keys these clients then read."""
 
-    def __init__(
-        self, store: Running, bucket: str, mix: Mix, seed: int, manifest: Manifest | None = None
-    ) -> None:
+    def __init__(self, store: Running, bucket: str, mix: Mix, seed: int, manifest: Manifest | None = None) -> None:
         self.store, self.bucket, self.mix = store, bucket, mix
         self.manifest = manifest or Manifest()
         self._seed = seed
