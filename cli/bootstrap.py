@@ -27,7 +27,7 @@ from cli.home import Home
 from cli.layout import Layout
 from cli.options import CommandError
 from cli.store import REFUSALS, change, database_of, refusal
-from cli.survival import UP, Survival, survival
+from cli.survival import Survival, survival
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.config import ConfigError, FirstStart, Settings
 from cyxcloud.core.durable import create_file, make_dirs, remove_file, write_file
@@ -39,7 +39,7 @@ from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import REVISION, Database
 from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
-from fleet.pool import Candidate, Profile, make_pool
+from fleet.pool import UP, Candidate, Profile, make_pool
 from nodefs.provision import create_node
 
 log = structlog.get_logger(__name__)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
-from fleet.pool import disks_survived
+from fleet.pool import UP, disks_survived
 
-UP = "up"
 READABLE = frozenset({UP, "read-only"})  # a full node still gives back what it holds
 
 

@@ -31,7 +31,6 @@ LOOK_SECONDS = 5.0
 BATCH_BLOBS = 100
 # A node may be away for long; the order only says what has long been nobody's.
 ORDER_MS = 30 * 24 * 3600 * 1000
-EVIDENCE_MS = 90 * 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
 from cyxcloud.meta.writer import Writer
 from cyxcloud.wire.shardhost import NodeInfo, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
-from fleet.pool import Candidate, Profile, TooFewNodes, choose_pool
+from fleet.pool import UP, Candidate, Profile, TooFewNodes, choose_pool
 from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,6 @@ SIZES_SECONDS = 30.0
 # Hosts that start together with the coordinator get this long before they count as gone.
 PATIENCE_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.1
-UP = "up"
 _STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only"}
 
 

@@ -16,6 +16,8 @@ from itertools import combinations
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
 
+# The state of a node row that takes writes.
+UP = "up"
 ENOUGH_SHARE = 4  # a pool of a quarter of the lists that could be made anew spreads well enough
 LISTS_PER_NODE = 80  # placements a node should take part in: its successor traffic then spreads over all others
 

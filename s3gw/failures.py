@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from cyxcloud.meta import errors as meta
 from cyxcloud.objects import errors as objects
+from cyxcloud.objects.multipart import MIN_PART_BYTES
 from cyxcloud.shards.gather import ChunkUnavailable
 from cyxcloud.shards.writer import QuorumLost
 from s3gw.body_errors import BodyError
@@ -46,7 +47,7 @@ _WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
     objects.PartTooSmall: lambda error: S3Error(
         Code.ENTITY_TOO_SMALL,
         proposed_size=error.size,
-        min_size_allowed=5 << 20,
+        min_size_allowed=MIN_PART_BYTES,
         part_number=error.number,
         e_tag=error.etag,
     ),

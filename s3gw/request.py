@@ -18,6 +18,7 @@ from cyxcloud.objects.conditions import (
     RemovalConditions,
     WriteConditions,
 )
+from s3gw.body import stored_content_encoding
 from s3gw.bucket_names import check_bucket_name
 from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.resolve import decode_path
@@ -223,12 +224,10 @@ def content_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in found.items():
         if not value.isascii():
             _as_utf8(name, value)
-    encoding = found.get("content-encoding")
-    if encoding is not None and "aws-chunked" in encoding.lower():
-        kept = [item.strip() for item in encoding.split(",") if item.strip().lower() != "aws-chunked"]
-        del found["content-encoding"]
-        if kept:
-            found["content-encoding"] = ",".join(kept)
+    if "content-encoding" in found:
+        kept = stored_content_encoding(found.pop("content-encoding"))
+        if kept is not None:
+            found["content-encoding"] = kept
     return found
 
 

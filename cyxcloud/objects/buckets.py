@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 
 from cyxcloud.core.ids import AccountId, BucketId
 from cyxcloud.meta import buckets, heads, uploads, usage
@@ -22,14 +21,6 @@ def page(
 ) -> tuple[list[BucketRow], bool]:
     """An account's buckets by name, and whether more follow."""
     return buckets.page(store.reader, account, prefix=prefix, after=after, limit=limit)
-
-
-def each(store: Store, account: AccountId) -> Iterator[BucketRow]:
-    after, more = "", True
-    while more:
-        rows, more = page(store, account, after=after)
-        yield from rows
-        after = rows[-1].name if rows else after
 
 
 async def create(store: Store, name: str, account: AccountId, region: str) -> BucketRow:

@@ -36,7 +36,6 @@ from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.store import Store
 
 MIN_PART_BYTES = 5 << 20
-MAX_PARTS = 10_000
 # Moving more parts than these would hold the event loop up for milliseconds.
 FEW_PARTS = 50
 
