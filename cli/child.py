@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -22,7 +22,7 @@ import uvloop
 from pydantic import TypeAdapter
 
 from cyxcloud.core import log
-from cyxcloud.core.config import LogSettings
+from cyxcloud.core.config import LogSettings, ScrubSettings
 from fleet.config import CoordinatorSpec
 from s3gw.config import GatewaySpec
 
@@ -35,6 +35,7 @@ PR_SET_PDEATHSIG = 1
 class NodeHostSpec:
     folders: tuple[Path, ...]
     socket: Path
+    scrub: ScrubSettings = field(default_factory=ScrubSettings)
 
 
 @dataclass(frozen=True, slots=True)

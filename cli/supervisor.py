@@ -122,14 +122,24 @@ class Supervisor:
     # What runs
 
     def _roles(self, listener_fds: Sequence[int]) -> list[Role]:
+        settings = self.settings
         node_sockets = tuple(self.home.node_socket(number) for number in range(len(self.node_groups)))
-        operators = sockets.free_port(self.settings.control)
+        operators = sockets.free_port(settings.control)
         hosts = [
-            self._role("nodehost", number, f"unix:{socket}", NodeHostSpec(folders, socket))
+            self._role("nodehost", number, f"unix:{socket}", NodeHostSpec(folders, socket, settings.scrub))
             for number, (folders, socket) in enumerate(zip(self.node_groups, node_sockets, strict=True))
         ]
         coordinator = CoordinatorSpec(
-            self.home.path, self.home.data_dirs, operators, self.home.control_socket, node_sockets
+            self.home.path,
+            self.home.data_dirs,
+            operators,
+            self.home.control_socket,
+            node_sockets,
+            meta_mirror=settings.meta_mirror,
+            delete_grace_seconds=settings.delete_grace,
+            mover=settings.mover,
+            snapshot=settings.snapshot,
+            reconcile=settings.reconcile,
         )
         gateways = [
             self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)
@@ -148,6 +158,8 @@ class Supervisor:
             domains=self.settings.domains,
             tls_cert=self.settings.tls.cert,
             tls_key=self.settings.tls.key,
+            meta_mirror=self.settings.meta_mirror,
+            delete_grace_seconds=self.settings.delete_grace,
         )
 
     def _role(self, kind: str, number: int, endpoint: str, server: child.Server, *fds: int) -> Role:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from cyxcloud.core.config import MoverSettings, ReconcileSettings, SnapshotSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +17,8 @@ class CoordinatorSpec:
     control: str
     control_socket: Path
     node_sockets: tuple[Path, ...]
+    meta_mirror: Path | None = None
+    delete_grace_seconds: float = 86400.0
+    mover: MoverSettings = field(default_factory=MoverSettings)
+    snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)

@@ -34,7 +34,7 @@ SIZES_SECONDS = 30.0
 # Hosts that start together with the coordinator get this long before they count as gone.
 PATIENCE_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.1
-_STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only"}
+_STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only", NodeState.LOST: "lost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class NodeWatch:
             return []
 
     async def _publish(self, rows: Sequence[NodeRow], infos: dict[NodeId, NodeInfo]) -> None:
-        now = [_updated(row, _seen(infos.get(row.node_id))) for row in rows]
+        now_ms = self._clock.now_ms()
+        now = [_updated(row, _seen(infos.get(row.node_id)), now_ms) for row in rows]
         for before, after in zip(rows, now, strict=True):
             if before != after:
                 log.warning("node changed", node=after.name, state=after.state, reason=after.reason)
@@ -89,7 +90,7 @@ class NodeWatch:
 
     def _write(self, conn: Connection, rows: Sequence[NodeRow]) -> None:
         for row in rows:
-            nodes.set_state(conn, row.number, row.state, row.reason)
+            nodes.set_state(conn, row.number, row.state, row.reason, since_ms=row.since_ms)
         publish_pool(conn, rows, self._random)
         cluster.bump(conn, Epoch.TOPOLOGY)
 
@@ -145,5 +146,6 @@ def _seen(info: NodeInfo | None) -> Seen:
     return Seen(_STATES[info.state], info.reason)
 
 
-def _updated(row: NodeRow, seen: Seen) -> NodeRow:
-    return replace(row, state=seen.state, reason=seen.reason)
+def _updated(row: NodeRow, seen: Seen, now_ms: int) -> NodeRow:
+    since_ms = row.since_ms if row.state == seen.state else now_ms
+    return replace(row, state=seen.state, reason=seen.reason, since_ms=since_ms)

@@ -128,6 +128,7 @@ class _Worker:
             wrapping=keyring.wrapping,
             clock=store_clock,
             room=Room(spec.home / "meta"),
+            delete_grace_seconds=spec.delete_grace_seconds,
             maps=maps,
         )
         credentials = Credentials(reader, keyring.open_secret)

@@ -38,6 +38,7 @@ PREFIX = "CYXCLOUD_"
 MAX_NODES = 1000  # one box: beyond this the fleet's own registration is the way in
 MAX_WORKERS = 256
 MAX_SHARDS = 32  # the erasure code's limit on k + m
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ConfigError(Exception):
@@ -68,6 +69,18 @@ def _list(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _seconds(value: object) -> object:
+    """A time is written as seconds, or with a unit: 90, 10m, 24h, 30d."""
+    if not isinstance(value, str):
+        return value
+    number, unit = (value[:-1], value[-1:]) if value[-1:] in _UNIT_SECONDS else (value, "s")
+    try:
+        return float(number) * _UNIT_SECONDS[unit]
+    except ValueError:
+        raise ValueError("must be seconds or a number with s, m, h or d, for example 90, 10m, 24h") from None
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]  # seconds
 Names = Annotated[tuple[str, ...], BeforeValidator(_list), NoDecode]
 Profile = Annotated[str, AfterValidator(_profile)]
 
@@ -96,6 +109,46 @@ class LogSettings(BaseModel):
         default="info", description="The least level that is written."
     )
     json_lines: bool = Field(default=False, description="One JSON object a line instead of text for people.")
+
+
+class MoverSettings(BaseModel):
+    """When shards that cannot be reached are made anew elsewhere, and how fast."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    away: Duration = Field(default=900.0, description="A node counts as unreachable when it was gone for so long.")
+    grace: Duration = Field(
+        default=14400.0,
+        description="Wait before a chunk that lacks one shard is repaired; two: a quarter of it; more: none.",
+    )
+    breaker: Duration = Field(
+        default=3600.0, description="Wait where many nodes went together: they are likely to come back together."
+    )
+    mib_per_second: float = Field(default=64.0, gt=0, description="Plaintext of chunks rebuilt a second, at most.")
+
+
+class SnapshotSettings(BaseModel):
+    """Encrypted copies of the metadata on the nodes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    interval: Duration = Field(default=600.0, gt=0, description="How often the metadata's changes go to the nodes.")
+
+
+class ScrubSettings(BaseModel):
+    """Reading everything again, to find what has decayed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    interval: Duration = Field(default=30 * 86400.0, gt=0, description="Every record is read again within this time.")
+
+
+class ReconcileSettings(BaseModel):
+    """Looking through the nodes for shards that nothing refers to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    interval: Duration = Field(default=86400.0, gt=0, description="How often every node's shards are compared.")
 
 
 class Settings(BaseSettings):
@@ -129,6 +182,16 @@ class Settings(BaseSettings):
     )
     node_processes: int = Field(default=1, ge=1, le=MAX_WORKERS, description="Processes that share the local nodes.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
+    meta_mirror: Path | None = Field(
+        default=None, description="Folder on another disk for the metadata's mirror; by default the second --data."
+    )
+    delete_grace: Duration = Field(
+        default=86400.0, description="How long the bytes of what was deleted stay; shorter when space runs out."
+    )
+    mover: MoverSettings = Field(default=MoverSettings(), description="Repair.")
+    snapshot: SnapshotSettings = Field(default=SnapshotSettings(), description="Metadata snapshots.")
+    scrub: ScrubSettings = Field(default=ScrubSettings(), description="Scrub.")
+    reconcile: ReconcileSettings = Field(default=ReconcileSettings(), description="Reconciliation.")
 
     @classmethod
     def settings_customise_sources(

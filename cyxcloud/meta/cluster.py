@@ -30,8 +30,11 @@ class Epochs:
 
 
 _create = prepare(insert(cluster).on_conflict_do_nothing())
-_read = prepare(select(cluster.c.cluster_id, cluster.c.incarnation, cluster.c.format, cluster.c.created_at_ms))
-_adopt = prepare(update(cluster).values(incarnation=bindparam("new_incarnation")))
+_read = prepare(select(*(each for each in cluster.c if each.name != "one")))
+_restored = prepare(
+    update(cluster).values(incarnation=bindparam("new_incarnation"), adopted=0, restored_at_ms=bindparam("now_ms"))
+)
+_adopt = prepare(update(cluster).values(adopted=1))
 _epochs = prepare(select(epoch.c.name, epoch.c.value))
 _bump = prepare(
     insert(epoch)
@@ -57,6 +60,8 @@ def create(conn: Connection, row: ClusterRow) -> bool:
         "incarnation": row.incarnation,
         "format": row.format,
         "created_at_ms": row.created_at_ms,
+        "adopted": int(row.adopted),
+        "restored_at_ms": row.restored_at_ms,
     }
     return conn.run(_create, params) == 1
 
@@ -64,12 +69,21 @@ def create(conn: Connection, row: ClusterRow) -> bool:
 def read(conn: Connection) -> ClusterRow | None:
     """None in an empty database."""
     row = conn.one(_read)
-    return None if row is None else ClusterRow(*row)
+    if row is None:
+        return None
+    cluster_id, incarnation, written_format, created_at_ms, adopted, restored_at_ms = row
+    return ClusterRow(cluster_id, incarnation, written_format, created_at_ms, bool(adopted), restored_at_ms)
 
 
-def set_incarnation(conn: Connection, incarnation: bytes) -> bool:
-    """After a restore: nodes refuse it until adopted."""
-    return conn.run(_adopt, {"new_incarnation": incarnation}) == 1
+def set_restored(conn: Connection, incarnation: bytes, now_ms: int) -> bool:
+    """This database is a copy of an earlier day: nodes refuse the new incarnation until they are told of it, and
+    nothing is reconciled away before `set_adopted`."""
+    return conn.run(_restored, {"new_incarnation": incarnation, "now_ms": now_ms}) == 1
+
+
+def set_adopted(conn: Connection) -> bool:
+    """An operator has confirmed that the restored store is whole."""
+    return conn.run(_adopt) == 1
 
 
 def epochs(conn: Connection) -> Epochs:

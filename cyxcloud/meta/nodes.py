@@ -22,7 +22,9 @@ _upsert = prepare(
 )
 _all = prepare(select(node).order_by(_N.number))
 _state = prepare(
-    update(node).where(_N.number == bindparam("at")).values(state=bindparam("state"), reason=bindparam("reason"))
+    update(node)
+    .where(_N.number == bindparam("at"))
+    .values(state=bindparam("state"), reason=bindparam("reason"), since_ms=bindparam("since_ms"))
 )
 _seen = prepare(
     update(node)
@@ -46,8 +48,9 @@ def read_all(conn: Connection) -> list[NodeRow]:
     return [NodeRow(*row) for row in conn.rows(_all)]
 
 
-def set_state(conn: Connection, number: NodeNumber, state: str, reason: str = "") -> bool:
-    return conn.run(_state, {"at": number, "state": state, "reason": reason}) == 1
+def set_state(conn: Connection, number: NodeNumber, state: str, reason: str = "", *, since_ms: int = 0) -> bool:
+    """`since_ms`: when it came into this state."""
+    return conn.run(_state, {"at": number, "state": state, "reason": reason, "since_ms": since_ms}) == 1
 
 
 def set_seen(

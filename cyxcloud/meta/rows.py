@@ -239,10 +239,13 @@ class SessionRow:
     opened_at_ms: int
     beat: int
     closed_at_ms: int | None
+    oldest_read_ms: int | None = None  # when the oldest read began that was running at the last beat
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
+    """`since_ms`: when its state last changed."""
+
     number: NodeNumber
     node_id: NodeId
     name: str
@@ -259,6 +262,7 @@ class NodeRow:
     shard_count: int
     seen_at_ms: int
     joined_at_ms: int
+    since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +282,17 @@ class RepairRow:
     shard_index: int
     reason: str
     found_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StrayRow:
+    """A shard on a node where no chunk row places it, to be ordered gone at its due time."""
+
+    node: NodeNumber
+    blob: BlobId
+    chunk: int
+    shard_index: int
+    due_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +327,8 @@ class ClusterRow:
     incarnation: bytes
     format: int
     created_at_ms: int
+    adopted: bool = True  # False after a restore, until an operator confirms it: nothing is reconciled away before
+    restored_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

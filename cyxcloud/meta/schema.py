@@ -74,6 +74,8 @@ cluster = Table(
     _bytes("incarnation"),
     Column("format", Integer, nullable=False),
     _id("created_at_ms"),
+    Column("adopted", SmallInteger, nullable=False, server_default="1"),
+    _id("restored_at_ms", null=True),
 )
 store_clock = Table("store_clock", metadata, _id("one", key=True), _id("now_ms"), _id("wall_ms"))
 epoch = Table("epoch", metadata, _name("name", key=True), _id("value"))
@@ -86,6 +88,7 @@ session = Table(
     _id("opened_at_ms"),
     _id("beat"),
     _id("closed_at_ms", null=True),
+    _id("oldest_read_ms", null=True),
 )
 
 account = Table(
@@ -236,6 +239,7 @@ node = Table(
     _id("shard_count"),
     _id("seen_at_ms"),
     _id("joined_at_ms"),
+    Column("since_ms", Id, nullable=False, server_default="0"),
 )
 placement = Table(
     "placement",
@@ -266,6 +270,19 @@ deletion = Table(
     _id("due_at_ms"),
     _id("size"),
     Index("deletion_due", "due_at_ms", "blob"),
+)
+# Shards that no chunk row places where they are: what the mover left behind, what a closed session never committed.
+stray = Table(
+    "stray",
+    metadata,
+    Column("node", Integer, nullable=False),
+    _id("blob"),
+    Column("chunk", Integer, nullable=False),
+    _small("shard_index"),
+    _id("due_at_ms"),
+    PrimaryKeyConstraint("node", "blob", "chunk", "shard_index"),
+    Index("stray_due", "node", "due_at_ms"),
+    sqlite_with_rowid=False,
 )
 delete_order = Table(
     "delete_order",

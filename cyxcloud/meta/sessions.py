@@ -37,7 +37,14 @@ _all = prepare(select(session).order_by(_S.number))
 
 def create(conn: Connection, number: SessionNumber, role: str, now_ms: int) -> bool:
     """False when the number was used before, by any session ever: draw another."""
-    params = {"number": number, "role": role, "opened_at_ms": now_ms, "beat": 0, "closed_at_ms": None}
+    params = {
+        "number": number,
+        "role": role,
+        "opened_at_ms": now_ms,
+        "beat": 0,
+        "closed_at_ms": None,
+        "oldest_read_ms": None,
+    }
     return conn.run(_insert, params) == 1
 
 

@@ -31,6 +31,7 @@ class NodeState(IntEnum):
     UP = 1
     DOWN = 2  # folder missing, foreign or broken; the reason says which
     READ_ONLY = 3  # below its reserve, or of an incarnation not yet adopted
+    LOST = 4  # its host says that the folder is gone or another's: it holds nothing, unless that comes back
 
 
 class WireError(Exception):

@@ -129,3 +129,17 @@ def test_every_field_is_documented(model: type[BaseModel]) -> None:
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         assert field.description, name
         assert nested or field.description.endswith("."), name
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("10m", 600), ("1.5h", 5400), ("30d", 2592000), ("2s", 2)])
+def test_durations_are_written_with_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, seconds: float
+) -> None:
+    monkeypatch.setenv("CYXCLOUD_MOVER__GRACE", text)
+    assert config.load(tmp_path).mover.grace == seconds
+
+
+def test_duration_that_is_none_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYXCLOUD_DELETE_GRACE", "soon")
+    with pytest.raises(ConfigError, match=r"CYXCLOUD_DELETE_GRACE: must be seconds or a number with s, m, h or d"):
+        config.load(tmp_path)

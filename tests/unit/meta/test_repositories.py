@@ -188,8 +188,11 @@ def test_cluster_is_made_once(writer: Writer, conn: Connection) -> None:
     assert cluster.read(conn) is None
     assert writer.call(lambda c: cluster.create(c, row))
     assert not writer.call(lambda c: cluster.create(c, replace(row, cluster_id=b"x" * 16)))
-    assert writer.call(lambda c: cluster.set_incarnation(c, b"j" * 16))
-    assert cluster.read(conn) == replace(row, incarnation=b"j" * 16)
+    assert writer.call(lambda c: cluster.set_restored(c, b"j" * 16, 7))
+    restored = replace(row, incarnation=b"j" * 16, adopted=False, restored_at_ms=7)
+    assert cluster.read(conn) == restored
+    assert writer.call(cluster.set_adopted)
+    assert cluster.read(conn) == replace(restored, adopted=True)
 
 
 def test_epochs_are_counted_apart(writer: Writer, conn: Connection) -> None:
