@@ -17,10 +17,12 @@ _ONLY = 1
 
 
 class Epoch(StrEnum):
-    """TOPOLOGY: nodes and placements. ACCESS: accounts and keys."""
+    """TOPOLOGY: nodes and placements. ACCESS: accounts and keys. SNAPSHOT: the last snapshot begun; a database that
+    says less than a pointer on the nodes is an old copy."""
 
     TOPOLOGY = "topology"
     ACCESS = "access"
+    SNAPSHOT = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,13 @@ _bump = prepare(
     .values(name=bindparam("named"), value=1)
     .on_conflict_do_update(index_elements=["name"], set_={"value": epoch.c.value + 1})
     .returning(epoch.c.value)
+)
+_raise = prepare(
+    insert(epoch).on_conflict_do_update(
+        index_elements=["name"],
+        set_={"value": insert(epoch).excluded.value},
+        where=epoch.c.value < insert(epoch).excluded.value,
+    )
 )
 _clock = prepare(select(store_clock.c.now_ms, store_clock.c.wall_ms))
 _tick = prepare(
@@ -98,6 +107,17 @@ def bump(conn: Connection, name: Epoch) -> int:
     assert row is not None
     value: int = row[0]
     return value
+
+
+def snapshot_sequence(conn: Connection) -> int:
+    """The last snapshot that this database knows to have begun, 0 before the first."""
+    found: dict[str, int] = dict(conn.rows(_epochs))
+    return found.get(Epoch.SNAPSHOT, 0)
+
+
+def raise_epoch(conn: Connection, name: Epoch, value: int) -> None:
+    """To at least this value."""
+    conn.run(_raise, {"name": str(name), "value": value})
 
 
 def clock(conn: Connection) -> tuple[int, int] | None:

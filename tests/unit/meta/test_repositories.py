@@ -210,3 +210,11 @@ def test_store_clock_never_goes_back(writer: Writer, conn: Connection) -> None:
     assert cluster.clock(conn) == (100, 1000)
     assert writer.call(lambda c: cluster.tick(c, 101, 900))
     assert cluster.clock(conn) == (101, 900)
+
+
+def test_raise_epoch_never_lowers(writer: Writer, conn: Connection) -> None:
+    assert cluster.snapshot_sequence(conn) == 0
+    for value, expected in ((5, 5), (3, 5), (9, 9)):
+        writer.call(lambda c, value=value: cluster.raise_epoch(c, cluster.Epoch.SNAPSHOT, value))  # type: ignore[misc]
+        assert cluster.snapshot_sequence(conn) == expected
+    assert writer.call(lambda c: cluster.bump(c, cluster.Epoch.SNAPSHOT)) == 10
