@@ -78,6 +78,7 @@ class Gathering:
         self._reported: set[int] = set()
         self._running: dict[asyncio.Task[None], _Asked] = {}
         self._late: set[int] = set()
+        self._heard: set[int] = set()  # hosts that answered, by identity
 
     async def run(self, hedge_seconds: float) -> dict[int, Column]:
         """Columns that cover the plan's windows, all verified or rebuilt from verified ones."""
@@ -101,10 +102,17 @@ class Gathering:
                     await self._pause(started)
                 if now() >= waits[0]:
                     self._expire(waits)
+            self._leave_out_the_silent()
         finally:
             for task in self._running:
                 task.cancel()
         return self._good
+
+    def _leave_out_the_silent(self) -> None:
+        """A host that answered for its other nodes is not silent: one of its disks is."""
+        for asked in self._running.values():
+            if id(asked.group.host) not in self._heard and not self._late.isdisjoint(asked.group.indexes):
+                self._plane.hosts.leave_out(asked.group.host)
 
     def _lost(self) -> list[int]:
         good = self._good
@@ -184,6 +192,7 @@ class Gathering:
             for index in group.indexes:
                 self._failed(index, Fault.UNREACHABLE)
             return
+        self._heard.add(id(group.host))
         if len(group.indexes) > 1 and not self._fits(window, answer):
             for index in group.indexes:  # one shard of a wrong size must not spoil the others
                 self._ask(window, (index,))

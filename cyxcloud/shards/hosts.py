@@ -2,18 +2,21 @@
 
 Hosts say in HELLO which nodes they serve; the map is rebuilt from that by `refresh`, once a second. A host or node
 that has just failed is avoided for a few seconds by this process alone, without asking anybody, so that the next
-request does not wait for it again; after that it is tried like any other.
+request does not wait for it again; after that it is tried like any other. A host that a request had to do without,
+because it said nothing in time, is left out until it answers a question of its own: requests that only met a moment's
+delay have it back at once, and one that hangs is waited for by nobody.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import NodeId
 from cyxcloud.wire.shardhost import ShardHost
-from cyxcloud.wire.status import NodeState
+from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, WireError
 
 # Long enough that a dead host costs few requests their time, short enough that a restarted one is soon used again.
 AVOID_SECONDS = 5.0
@@ -36,6 +39,7 @@ class HostMap:
         self._hosts: tuple[ShardHost, ...] = ()
         self._host_of: dict[NodeId, ShardHost] = {}
         self._avoided: dict[NodeId, float] = {}
+        self._silent: dict[ShardHost, asyncio.Task[None]] = {}
         self._next_expiry = 0.0
         self._disconnected: tuple[ShardHost, ...] = ()
         self._writable: frozenset[NodeId] = frozenset()
@@ -88,6 +92,26 @@ class HostMap:
             return
         self._avoid(node for node, served_by in self._host_of.items() if served_by is host)
 
+    def leave_out(self, host: ShardHost) -> None:
+        """A request was answered by others while this one said nothing; the only one is never left out."""
+        if len(self._hosts) > 1 and host not in self._silent:
+            self._silent[host] = asyncio.get_running_loop().create_task(self._until_it_answers(host))
+            self._recompute()
+
+    async def _until_it_answers(self, host: ShardHost) -> None:
+        try:
+            while True:
+                try:
+                    await host.stats()
+                except (HostUnavailable, HostRefused, WireError):
+                    if not host.connected:
+                        return  # nobody asks it anyhow, until there is a connection again
+                else:
+                    return
+        finally:
+            del self._silent[host]
+            self._recompute()
+
     def _avoid(self, nodes: Iterable[NodeId]) -> None:
         self._avoided.update(dict.fromkeys(nodes, self._clock.monotonic() + AVOID_SECONDS))
         self._recompute()
@@ -102,7 +126,8 @@ class HostMap:
         self._avoided = {node: until for node, until in self._avoided.items() if until > now}
         self._next_expiry = min(self._avoided.values(), default=0.0)
         self._disconnected = tuple(host for host in self._hosts if not host.connected)
-        states = {node: info.state for host in self._hosts if host.connected for node, info in host.nodes.items()}
+        answering = [host for host in self._hosts if host.connected and host not in self._silent]
+        states = {node: info.state for host in answering for node, info in host.nodes.items()}
         usable = {node: state for node, state in states.items() if node not in self._avoided}
         self._writable = frozenset(node for node, state in usable.items() if state is NodeState.UP)
         self._readable = frozenset(node for node, state in usable.items() if state is not NodeState.DOWN)

@@ -260,8 +260,10 @@ class LentReads:
             return
         try:
             answer = await lender.locate(ref.blob, ref.index, group.indexes, group.nodes, seconds=seconds)
-        except (HostUnavailable, HostRefused, WireError):
+        except (HostUnavailable, HostRefused, WireError) as error:
             self._rest(lender)
+            if isinstance(error, HostUnavailable):
+                self._plane.hosts.leave_out(group.host)
             return
         if answer.shard_size == plan.shard_size:
             _remember(chunk, group, answer)

@@ -145,6 +145,23 @@ async def test_late_hosts_are_hedged(late: int) -> None:
         assert time.monotonic() - started < 5
 
 
+async def test_a_host_that_a_read_did_without_is_waited_for_by_nobody_until_it_answers() -> None:
+    """R9: the first read waits for its hedge, those that follow do not."""
+    with rig(hosts=14, nodes_each=1, limits=limits(first_hedge_seconds=0.2, late_seconds=0.4)) as plane:
+        ref, cipher = await plane.store(DATA)
+        hung = plane.host_of(ref.nodes[3])
+        hung.delay_seconds = 0.6
+        assert await plane.reader().read(ref, cipher, 0, len(DATA)) == DATA
+        assert ref.nodes[3] not in plane.plane.hosts.readable | plane.plane.hosts.writable
+        counting = Counting(plane)
+        assert await plane.reader().read(ref, cipher, 0, len(DATA)) == DATA
+        assert all(3 not in batch.indexes for batch in counting.asked)
+        hung.delay_seconds = 0.0
+        async with asyncio.timeout(5):
+            while ref.nodes[3] not in plane.plane.hosts.readable:
+                await asyncio.sleep(0.01)
+
+
 async def test_one_stuck_node_of_a_host_is_worked_around() -> None:
     """The host answers a batch as slowly as its slowest disk: asked one by one, the other nodes answer."""
     with rig(limits=HEDGING) as plane:
