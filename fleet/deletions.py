@@ -1,34 +1,47 @@
-"""Removes the bytes of blobs that nothing refers to: orders signed by the coordinator, sent to each node once a batch.
+"""Removes bytes that nothing refers to: orders signed by the coordinator, sent to each node once a batch.
 
-An order is written down before it is sent, in the transaction that forgets the blobs. So a crash after it leaves orders
-without a receipt, which are sent again; a crash before it leaves the blobs queued. Carrying out an order twice changes
-nothing. A node that is away gets its orders when it is back; the receipt is kept with the order as evidence.
+What is due are the blobs without references and the strays, shards on nodes where no chunk row places them. An order is
+written down before it is sent, in the transaction that forgets the blobs, or that looks once more whether each stray is
+still one. So a crash after it leaves orders without a receipt, which are sent again; a crash before it leaves all as it
+was. Carrying out an order twice changes nothing. A node that is away gets its orders when it is back; the receipt is
+kept with the order as evidence. After a restore nothing goes before an operator has confirmed it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId, ShardId
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import deletions, nodes, orders, placements
+from cyxcloud.meta import blobs, cluster, deletions, nodes, orders, placements, strays
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import ClusterRow, DeleteOrder, DueBlob
+from cyxcloud.meta.rows import DOWN, GONE, ClusterRow, DeleteOrder, DueBlob, NodeRow, StrayRow
 from cyxcloud.meta.writer import Writer
-from cyxcloud.wire.orders import MAX_ORDER_SHARDS, Order, decode_receipt, encode_order, order_hash, sign_order
-from cyxcloud.wire.shardhost import ShardHost
+from cyxcloud.wire.orders import (
+    MAX_ORDER_SHARDS,
+    Order,
+    decode_receipt,
+    encode_order,
+    order_hash,
+    receipt_signed_by,
+    sign_order,
+)
+from cyxcloud.wire.shardhost import DeleteAnswer, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, WireError
+from fleet.nodekeys import NodeKeys
 from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
 BATCH_BLOBS = 100
+# Of one node in one transaction, each looked up once more: a few milliseconds.
+BATCH_STRAYS = 500
 # A node may be away for long; the order only says what has long been nobody's.
 ORDER_MS = 30 * 24 * 3600 * 1000
 
@@ -50,6 +63,24 @@ class Signer:
         return DeleteOrder(node, sequence, now_ms, expires_ms, body, sign_order(self.key, body))
 
 
+@dataclass(slots=True)
+class _Orders:
+    """Those of one transaction."""
+
+    conn: Connection
+    signer: Signer
+    now_ms: int
+    made: list[DeleteOrder] = field(default_factory=list)
+    _next: dict[NodeNumber, int] = field(default_factory=dict)
+
+    def add(self, node: NodeRow, shards: Sequence[ShardId]) -> int:
+        """One order; gives its sequence."""
+        sequence = self._next.get(node.number) or orders.next_sequence(self.conn, node.number)
+        self._next[node.number] = sequence + 1
+        self.made.append(self.signer.order(node.number, node.node_id, sequence, shards, self.now_ms))
+        return sequence
+
+
 class Deletions:
     name = "deletions"
 
@@ -62,67 +93,121 @@ class Deletions:
         signer: Signer,
     ) -> None:
         self._hosts, self._reader, self._writer, self._clock, self._signer = hosts, reader, writer, clock, signer
+        self._keys = NodeKeys()
 
     async def step(self, now: float) -> Did | Idle:
         sent = await self._send_waiting()
-        due = deletions.due(self._reader, self._clock.now_ms(), BATCH_BLOBS)
-        if due:
-            await self._writer.submit(lambda conn: self._order(conn, due))
-            await self._send_waiting()
-            return Did(len(due), "deleting")
+        if self._has_due():
+            ordered = await self._writer.submit(self._order, is_long=True)
+            if ordered:
+                await self._send_waiting()
+                return Did(ordered, "deleting")
         if sent:
             return Did(sent, "delivering delete orders")
         return Idle(now + LOOK_SECONDS)
 
-    def _order(self, conn: Connection, due: Sequence[DueBlob]) -> None:
+    def _has_due(self) -> bool:
+        known, now_ms = cluster.read(self._reader), self._clock.now_ms()
+        if known is None or not known.adopted:
+            return False
+        return bool(deletions.due(self._reader, now_ms, 1)) or any(
+            strays.due(self._reader, row.number, now_ms, 1) for row in nodes.read_all(self._reader) if row.state != GONE
+        )
+
+    def _order(self, conn: Connection) -> int:
+        """Everything is looked at anew, since the mover may have moved chunks meanwhile."""
+        known = cluster.read(conn)
+        if known is None or not known.adopted:
+            return 0
         members = {row.id: row.nodes for row in placements.read_all(conn)}
-        ids = {row.number: row.node_id for row in nodes.read_all(conn)}
-        now_ms = self._clock.now_ms()
-        made: list[DeleteOrder] = []
-        for node, shards in sorted(shards_by_node(due, members).items()):
-            sequence = orders.next_sequence(conn, node)
-            for at in range(0, len(shards), MAX_ORDER_SHARDS):
-                some = shards[at : at + MAX_ORDER_SHARDS]
-                made.append(self._signer.order(node, ids[node], sequence, some, now_ms))
-                sequence += 1
-        orders.add(conn, made)
+        present = {row.number: row for row in nodes.read_all(conn) if row.state != GONE}
+        book = _Orders(conn, self._signer, self._clock.now_ms())
+        due = deletions.due(conn, book.now_ms, BATCH_BLOBS)
+        for number, shards in sorted(shards_by_node(due, members).items()):
+            for at in range(0, len(shards) if number in present else 0, MAX_ORDER_SHARDS):
+                book.add(present[number], shards[at : at + MAX_ORDER_SHARDS])
         deletions.remove(conn, [each.blob for each in due])
+        found = sum(_order_strays(conn, row, members, book) for row in present.values())
+        orders.add(conn, book.made)
+        return len(due) + found
 
     async def _send_waiting(self) -> int:
         """Orders without a receipt, to the nodes whose hosts answer."""
         sent = 0
         for row in nodes.read_all(self._reader):
             host = next((each for each in self._hosts if row.node_id in each.nodes and each.connected), None)
-            if host is None or row.state == "down":
+            if host is None or row.state in {DOWN, GONE}:
                 continue
             for order in orders.unsettled(self._reader, row.number):
-                if not await self._send(host, order):
+                if not await self._send(host, row, order):
                     break
                 sent += 1
         return sent
 
-    async def _send(self, host: ShardHost, order: DeleteOrder) -> bool:
+    async def _send(self, host: ShardHost, row: NodeRow, order: DeleteOrder) -> bool:
+        if order.expires_at_ms <= self._clock.now_ms():
+            await self._give_up(order)
+            return True
         try:
             answer = await host.delete(order.body, order.signature)
-            receipt = decode_receipt(answer.receipt)
+            problem = self._doubt(row, order, answer)
         except (HostUnavailable, HostRefused, WireError) as error:
-            log.warning("delete order not carried out", node=order.node, sequence=order.sequence, reason=str(error))
+            problem = str(error)
+        if problem:
+            log.warning("delete order not carried out", node=order.node, sequence=order.sequence, reason=problem)
             return False
-        if receipt.order_hash != order_hash(order.body):
-            log.warning("a receipt for another order", node=order.node, sequence=order.sequence)
-            return False
-        now_ms = self._clock.now_ms()
-        await self._writer.submit(
-            lambda conn: orders.settle(
-                conn,
-                order.node,
-                order.sequence,
-                receipt=answer.receipt,
-                receipt_signature=answer.signature,
-                now_ms=now_ms,
-            )
-        )
+        await self._settle(order, answer.receipt, answer.signature)
         return True
+
+    def _doubt(self, row: NodeRow, order: DeleteOrder, answer: DeleteAnswer) -> str:
+        """Why this receipt proves nothing; empty where it does."""
+        receipt = decode_receipt(answer.receipt)
+        if receipt.order_hash != order_hash(order.body) or receipt.node_id != row.node_id:
+            return "a receipt for another order"
+        key = self._keys.of(row)
+        if key is not None and not receipt_signed_by(key, answer.receipt, answer.signature):
+            return "the receipt is not signed by the node"
+        return ""
+
+    async def _settle(self, order: DeleteOrder, receipt: bytes, signature: bytes) -> None:
+        now_ms = self._clock.now_ms()
+
+        def settle(conn: Connection) -> None:
+            orders.settle(conn, order.node, order.sequence, receipt=receipt, receipt_signature=signature, now_ms=now_ms)
+            strays.set_settled(conn, order.node, order.sequence)
+
+        await self._writer.submit(settle)
+
+    async def _give_up(self, order: DeleteOrder) -> None:
+        """The node was away for longer than the order is good: its strays are ordered anew, and what else it named is
+        unreferenced and found by the reconciler."""
+        now_ms = self._clock.now_ms()
+
+        def give_up(conn: Connection) -> None:
+            orders.settle(conn, order.node, order.sequence, receipt=b"", receipt_signature=b"", now_ms=now_ms)
+            strays.set_unordered(conn, order.node, order.sequence)
+
+        await self._writer.submit(give_up)
+
+
+def _order_strays(
+    conn: Connection, row: NodeRow, members: Mapping[PlacementId, Sequence[NodeNumber]], book: _Orders
+) -> int:
+    """One order for the strays of a node that are due; those whose home it has become again are none any more."""
+    due = strays.due(conn, row.number, book.now_ms, BATCH_STRAYS)
+    at_home = [each for each in due if is_at_home(conn, each, members)]
+    strays.remove(conn, at_home)
+    left = [each for each in due if each not in at_home]
+    if left:
+        sequence = book.add(row, [ShardId(each.blob, each.chunk, each.shard_index) for each in left])
+        strays.set_ordered(conn, left, sequence)
+    return len(due)
+
+
+def is_at_home(conn: Connection, row: StrayRow, members: Mapping[PlacementId, Sequence[NodeNumber]]) -> bool:
+    """Whether a chunk row places this shard on this node."""
+    chunk = blobs.chunk_of(conn, row.blob, row.chunk)
+    return chunk is not None and members[chunk.placement][row.shard_index] == row.node
 
 
 def shards_by_node(

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.meta import rows
 
-# The state of a node row that takes writes.
-UP = "up"
+UP = rows.UP  # the state of a node row that takes writes
 ENOUGH_SHARE = 4  # a pool of a quarter of the lists that could be made anew spreads well enough
 LISTS_PER_NODE = 80  # placements a node should take part in: its successor traffic then spreads over all others
 

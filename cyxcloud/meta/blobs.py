@@ -33,6 +33,11 @@ _chunks = prepare(
     .where(blob.c.id == bindparam("blob"))
     .order_by(chunk.c.n)
 )
+_chunk = prepare(
+    select(chunk.c.n, chunk.c.root, chunk.c.placement).where(
+        chunk.c.blob == bindparam("of_blob"), chunk.c.n == bindparam("at_n")
+    )
+)
 _body = prepare(select(inline.c.body).where(inline.c.blob == bindparam("blob")))
 _count = prepare(
     select(
@@ -134,6 +139,11 @@ def chunks(conn: Connection, blob_id: BlobId) -> tuple[BlobRow, list[ChunkRow]] 
     if not rows:
         return None
     return BlobRow(*rows[0][:7]), [ChunkRow(*row[7:]) for row in rows]
+
+
+def chunk_of(conn: Connection, blob_id: BlobId, n: int) -> ChunkRow | None:
+    row = conn.one(_chunk, {"of_blob": blob_id, "at_n": n})
+    return None if row is None else ChunkRow(*row)
 
 
 def body(conn: Connection, blob_id: BlobId) -> bytes | None:

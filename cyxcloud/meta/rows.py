@@ -37,6 +37,12 @@ class PlacementState(IntEnum):
     REPLACED = 3
 
 
+# The states of a node row. A full node is READ_ONLY; one that is DOWN may return with what it holds; of one that is
+# LOST its host says that the folder is gone or another's; one that is GONE was replaced and never comes back.
+UP, READ_ONLY, DOWN, LOST, GONE = "up", "read-only", "down", "lost", "gone"
+READABLE = frozenset({UP, READ_ONLY})
+
+
 class SegmentRow(NamedTuple):
     """A range of a blob. A segment of length 0 refers to no blob row and counts no reference."""
 
@@ -293,6 +299,7 @@ class StrayRow:
     chunk: int
     shard_index: int
     due_at_ms: int
+    sequence: int | None = None  # of the order that names it; the row goes with the node's receipt
 
 
 @dataclass(frozen=True, slots=True)

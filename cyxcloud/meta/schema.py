@@ -280,6 +280,7 @@ stray = Table(
     Column("chunk", Integer, nullable=False),
     _small("shard_index"),
     _id("due_at_ms"),
+    _id("sequence", null=True),
     PrimaryKeyConstraint("node", "blob", "chunk", "shard_index"),
     Index("stray_due", "node", "due_at_ms"),
     sqlite_with_rowid=False,

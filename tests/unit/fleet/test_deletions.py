@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cyxcloud.core.ids import BlobId, NodeNumber, PlacementId, ShardId
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import blobs, deletions, orders
+from cyxcloud.meta import blobs, cluster, deletions, nodes, orders, strays
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import BlobRow, ChunkRow, DueBlob, SegmentRow
+from cyxcloud.meta.rows import GONE, BlobRow, ChunkRow, DueBlob, SegmentRow, StrayRow
+from cyxcloud.meta.strays import Homecoming
 from cyxcloud.wire.memory import StoredShard
+from cyxcloud.wire.shardhost import DeleteAnswer
 from cyxcloud.wire.status import Status
-from fleet.deletions import LOOK_SECONDS, Deletions, shards_by_node
-from tests.unit.fleet.conftest import Fleet
+from fleet.deletions import LOOK_SECONDS, ORDER_MS, Deletions, shards_by_node
+from tests.unit.fleet.conftest import CLUSTER, Fleet
 
 ROOT = b"r" * 32
 GRACE_MS = 1000
@@ -129,3 +136,115 @@ def test_shards_by_node_names_each_shard_once() -> None:
         9: [ShardId(BlobId(1), 0, 2), ShardId(BlobId(1), 1, 0), ShardId(BlobId(2), 0, 2)],
         5: [ShardId(BlobId(1), 1, 2)],
     }
+
+
+# Strays
+
+
+def leave_stray(fleet: Fleet, number: int, index: int, node: int) -> StrayRow:
+    """A shard on a node, and the row that says that it may go."""
+    shard = ShardId(BlobId(number), 0, index)
+    host, node_id = fleet.host_of(node), fleet.rows[node - 1].node_id
+    host.shards[node_id][shard] = StoredShard(b"", b"", b"")
+    host._order[node_id].append(shard)
+    row = StrayRow(NodeNumber(node), shard.blob, 0, index, fleet.store_clock.now_ms() + GRACE_MS)
+    fleet.writer.call(lambda conn: strays.add(conn, [row]))
+    return row
+
+
+def add_blob(fleet: Fleet, number: int) -> None:
+    def add(conn: Connection) -> None:
+        row = BlobRow(BlobId(number), 1, 1, 2, 1, 1, 1)
+        blobs.insert_chunked(conn, row, [ChunkRow(0, ROOT, PlacementId(1))])
+
+    fleet.writer.call(add)
+
+
+async def test_strays_that_are_due_go_by_one_order_a_node(fleet: Fleet, worker: Deletions) -> None:
+    leave_stray(fleet, 1, 0, 4)
+    leave_stray(fleet, 2, 1, 4)
+    assert isinstance(await worker.step(0.0), Idle)
+    fleet.clock.advance(GRACE_MS / 1000)
+    assert await worker.step(1.0) == Did(2, "deleting")
+    assert (left(fleet), unsettled(fleet), strays.count(fleet.reader)) == (0, 0, 0)
+    assert orders.next_sequence(fleet.reader, NodeNumber(4)) == 2
+
+
+async def test_a_stray_whose_node_is_its_home_again_stays(fleet: Fleet, worker: Deletions) -> None:
+    add_blob(fleet, 1)
+    leave_stray(fleet, 1, 2, 3)
+    fleet.clock.advance(GRACE_MS / 1000)
+    await worker.step(0.0)
+    assert (left(fleet), strays.count(fleet.reader)) == (1, 0)
+    assert orders.next_sequence(fleet.reader, NodeNumber(3)) == 1
+
+
+async def test_a_stray_on_a_node_that_is_away_stays_ordered_until_its_receipt(fleet: Fleet, worker: Deletions) -> None:
+    row = leave_stray(fleet, 1, 0, 4)
+    fleet.clock.advance(GRACE_MS / 1000)
+    fleet.hosts[1].available = False
+    await worker.step(0.0)
+    home = partial(strays.come_home, node=row.node, shard=ShardId(row.blob, 0, 0))
+    assert fleet.writer.call(home) is Homecoming.ORDERED_GONE
+    fleet.hosts[1].available = True
+    await worker.step(1.0)
+    assert (left(fleet), strays.count(fleet.reader)) == (0, 0)
+
+
+async def test_an_order_that_nobody_can_carry_out_any_more_is_made_anew(fleet: Fleet, worker: Deletions) -> None:
+    leave_stray(fleet, 1, 0, 4)
+    fleet.clock.advance(GRACE_MS / 1000)
+    fleet.hosts[1].available = False
+    await worker.step(0.0)
+    fleet.clock.advance(ORDER_MS / 1000)
+    fleet.hosts[1].available = True
+    await worker.step(1.0)
+    await worker.step(2.0)
+    assert (left(fleet), unsettled(fleet), strays.count(fleet.reader)) == (0, 0, 0)
+
+
+async def test_nothing_goes_from_a_restored_store_before_it_is_adopted(fleet: Fleet, worker: Deletions) -> None:
+    remove_blob(fleet, 1)
+    leave_stray(fleet, 2, 0, 4)
+    fleet.clock.advance(GRACE_MS / 1000)
+    fleet.writer.call(lambda conn: cluster.set_restored(conn, CLUSTER.incarnation, 1))
+    assert isinstance(await worker.step(0.0), Idle)
+    assert left(fleet) == 7
+    fleet.writer.call(cluster.set_adopted)
+    assert await worker.step(1.0) == Did(2, "deleting")
+    assert left(fleet) == 0
+
+
+async def test_a_node_that_is_gone_is_sent_nothing(fleet: Fleet, worker: Deletions) -> None:
+    remove_blob(fleet, 1, chunks=1)
+    leave_stray(fleet, 2, 0, 3)
+    fleet.writer.call(lambda conn: nodes.set_state(conn, NodeNumber(3), GONE))
+    fleet.clock.advance(GRACE_MS / 1000)
+    await worker.step(0.0)
+    assert left(fleet) == 2
+    assert orders.next_sequence(fleet.reader, NodeNumber(3)) == 1
+
+
+async def test_a_receipt_that_the_node_has_not_signed_settles_nothing(
+    fleet: Fleet, worker: Deletions, tmp_path: Path
+) -> None:
+    node = fleet.rows[0]
+    (tmp_path / "node" / "identity").mkdir(parents=True)
+    key = fleet.hosts[0].identities[node.node_id].private_key.public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "node" / "identity" / "public_key.pem").write_bytes(pem)
+    fleet.writer.call(lambda conn: nodes.upsert(conn, replace(node, endpoint=(tmp_path / "node").as_uri())))
+    honest = fleet.hosts[0].delete
+
+    async def forged(order: bytes, signature: bytes) -> DeleteAnswer:
+        answer = await honest(order, signature)
+        return replace(answer, signature=bytes(64))
+
+    fleet.hosts[0].delete = forged  # type: ignore[method-assign]
+    remove_blob(fleet, 1, chunks=1)
+    fleet.clock.advance(GRACE_MS / 1000)
+    await worker.step(0.0)
+    assert len(orders.unsettled(fleet.reader, node.number)) == 1
+    fleet.hosts[0].delete = honest  # type: ignore[method-assign]
+    await worker.step(1.0)
+    assert orders.unsettled(fleet.reader, node.number) == []

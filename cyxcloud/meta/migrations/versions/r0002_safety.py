@@ -25,6 +25,7 @@ def upgrade() -> None:
         Column("chunk", Integer, nullable=False),
         Column("shard_index", SmallInteger, nullable=False),
         Column("due_at_ms", Id, nullable=False),
+        Column("sequence", Id, nullable=True),
         PrimaryKeyConstraint("node", "blob", "chunk", "shard_index"),
         sqlite_with_rowid=False,
     )
