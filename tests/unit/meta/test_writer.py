@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cyxcloud.core.ids import SessionNumber
-from cyxcloud.meta import buckets, sessions
+from cyxcloud.core.ids import BlobId, SessionNumber
+from cyxcloud.meta import blobs, buckets, sessions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
+from cyxcloud.meta.rows import SegmentRow
 from cyxcloud.meta.writer import BATCH_REQUESTS, Writer
 from tests.unit.meta.build import add_bucket, bucket_row
 
@@ -333,6 +334,22 @@ def test_checkpoint_empties_the_wal_into_the_main_file(database: Database, write
     assert writer.checkpoint(truncate=True).complete
     assert database.path.with_name("meta.db-wal").stat().st_size == 0
     assert len(names(database)) == 2
+
+
+def test_removing_bodies_does_not_write_their_pages_again(database: Database, writer: Writer) -> None:
+    removed = [BlobId(number) for number in range(1, 101)]
+
+    def insert(conn: Connection) -> None:
+        for blob in removed:
+            blobs.insert_inline(conn, blob, bytes(4096))
+
+    def release(conn: Connection) -> None:
+        blobs.release(conn, [SegmentRow(blob, 0, 4096, b"", 1, 1, b"") for blob in removed], due_at_ms=0)
+
+    writer.call(insert)
+    writer.checkpoint(truncate=True)
+    writer.call(release)
+    assert Path(f"{database.path}-wal").stat().st_size < len(removed) * 4096 // 2
 
 
 async def test_a_checkpoint_waits_for_the_batch_before_it(database: Database, writer: Writer) -> None:
