@@ -138,6 +138,7 @@ class ChunkSend:
                 if not done:
                     for group in running.values():
                         plane.hosts.avoid_host(group.host)
+                        plane.hosts.leave_out(group.host)
                     break
                 for task in done:
                     del running[task]

@@ -132,6 +132,22 @@ async def test_stragglers_are_waited_for_only_so_long() -> None:
         assert len(plane.plane.hosts.writable) == 12
 
 
+async def test_a_straggler_is_left_out_of_writes_until_it_answers() -> None:
+    with rig(hosts=14, nodes_each=1) as plane:
+        slow = plane.memory[5]
+        slow.delay_seconds = 0.5
+        await store_chunk(plane.plane, plane.cipher(), 0, b"data")
+        (node,) = slow.nodes
+        assert node not in plane.plane.hosts.writable
+        slow.delay_seconds = 0.0
+        plane.plane.hosts._avoided.clear()  # as if the few seconds were over
+        plane.plane.hosts.refresh()
+        assert node not in plane.plane.hosts.writable, "it still owes its answer"
+        async with asyncio.timeout(5):
+            while node not in plane.plane.hosts.writable:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_straggler_in_time_is_not_missing() -> None:
     with rig(hosts=14, nodes_each=1, limits=limits(straggler_seconds=5.0)) as plane:
         plane.memory[4].delay_seconds = 0.02
