@@ -50,7 +50,7 @@ async def run(spec: CoordinatorSpec) -> None:
             Deletions(hosts, reader, writer, store_clock, signer),
             Checkpoints(writer),
             UsageFold(writer),
-            UploadSweep(reader, writer, store_clock),
+            UploadSweep(reader, writer, store_clock, spec.delete_grace_seconds),
             Evidence(writer, store_clock),
         ],
         clock,

@@ -48,12 +48,14 @@ class UsageFold:
 
 
 class UploadSweep:
-    """Parts of ended uploads are released a page at a time; then the upload is forgotten."""
+    """Parts of ended uploads are released a page at a time; then the upload is forgotten. Their bytes stay for the
+    grace as well: a restored snapshot may still have the upload, and who goes on with it must find its parts."""
 
     name = "upload-sweep"
 
-    def __init__(self, reader: Connection, writer: Writer, clock: CoordinatorClock) -> None:
+    def __init__(self, reader: Connection, writer: Writer, clock: CoordinatorClock, grace_seconds: float) -> None:
         self._reader, self._writer, self._clock = reader, writer, clock
+        self._grace_ms = int(grace_seconds * 1000)
 
     async def step(self, now: float) -> Did | Idle:
         spent = uploads.spent(self._reader, self._clock.now_ms() - REMEMBER_MS, limit=1)
@@ -63,7 +65,8 @@ class UploadSweep:
 
         def sweep(conn: Connection) -> None:
             released = parts.take_page(conn, upload)
-            blobs.release(conn, released, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            blobs.release(conn, released, now_ms + self._grace_ms, removed_at_ms=now_ms)
             uploads.remove(conn, upload)
 
         await self._writer.submit(sweep)

@@ -113,8 +113,14 @@ def share(conn: Connection, segments: Iterable[SegmentRow]) -> None:
             raise BlobGone(blob_id)
 
 
-def release(conn: Connection, segments: Iterable[SegmentRow], due_at_ms: int) -> None:
-    """One reference less for each of these segments, whose owner the same transaction removes."""
+def release(
+    conn: Connection, segments: Iterable[SegmentRow], due_at_ms: int, *, removed_at_ms: int | None = None
+) -> None:
+    """One reference less for each of these segments, whose owner the same transaction removes.
+
+    Bytes that nothing refers to any more stay until they are due; where space runs out, only until no read that began
+    before `removed_at_ms` still runs. Without it they wait in any case.
+    """
     for blob_id, (count, length) in _by_blob(segments):
         if length <= LIKELY_INLINE_BYTES and conn.run(_drop_inline, {"blob": blob_id, "n": count}):
             continue  # a small body that nothing else shares, the usual case, in one statement
@@ -125,7 +131,8 @@ def release(conn: Connection, segments: Iterable[SegmentRow], due_at_ms: int) ->
         if refs == 0 and size is None:
             conn.run(_remove_inline, {"blob": blob_id})
         elif refs == 0:
-            conn.run(_queue, {"blob": blob_id, "due_at_ms": due_at_ms, "size": size})
+            row = {"blob": blob_id, "due_at_ms": due_at_ms, "size": size, "removed_at_ms": removed_at_ms}
+            conn.run(_queue, row)
 
 
 def read(conn: Connection, blob_id: BlobId) -> BlobRow | None:

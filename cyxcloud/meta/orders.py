@@ -22,6 +22,9 @@ _open = prepare(
     .order_by(_O.sequence)
     .limit(bindparam("at_most"))
 )
+_since = prepare(
+    select(delete_order).where(_O.node == bindparam("of_node"), _O.sequence >= bindparam("first")).order_by(_O.sequence)
+)
 _settle = prepare(
     update(delete_order)
     .where(_O.node == bindparam("of_node"), _O.sequence == bindparam("at"), _O.settled_at_ms.is_(None))
@@ -46,6 +49,11 @@ def add(conn: Connection, orders: Iterable[DeleteOrder]) -> None:
 
 def unsettled(conn: Connection, node: NodeNumber, limit: int = 100) -> list[DeleteOrder]:
     return [DeleteOrder(*row) for row in conn.rows(_open, {"of_node": node, "at_most": limit})]
+
+
+def since(conn: Connection, node: NodeNumber, sequence: int) -> list[DeleteOrder]:
+    """Those of this number and later, settled or not."""
+    return [DeleteOrder(*row) for row in conn.rows(_since, {"of_node": node, "first": sequence})]
 
 
 def settle(

@@ -7,7 +7,7 @@ ETags are without quotes, `attributes` is a versioned blob that the caller encod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from cyxcloud.core.ids import AccountId, BlobId, BucketId, NodeId, NodeNumber, PlacementId, UploadId, VersionId
@@ -300,6 +300,27 @@ class StrayRow:
     shard_index: int
     due_at_ms: int
     sequence: int | None = None  # of the order that names it; the row goes with the node's receipt
+
+
+class ReconcileState(StrEnum):
+    """DONE: what was found waits in the trash. COUNTED: nothing may go before the restored store is adopted. HELD: so
+    much was found that an operator has to say whether it may go."""
+
+    DONE = "done"
+    COUNTED = "counted"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileRow:
+    """What the last whole pass found on a node. `allowed`: an operator has let the next one go on, however much."""
+
+    node: NodeNumber
+    state: ReconcileState
+    unreferenced_bytes: int
+    unreferenced_shards: int
+    finished_at_ms: int
+    allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,7 @@ deletion = Table(
     _id("blob", key=True),
     _id("due_at_ms"),
     _id("size"),
+    _id("removed_at_ms", null=True),
     Index("deletion_due", "due_at_ms", "blob"),
 )
 # Shards that no chunk row places where they are: what the mover left behind, what a closed session never committed.
@@ -284,6 +285,17 @@ stray = Table(
     PrimaryKeyConstraint("node", "blob", "chunk", "shard_index"),
     Index("stray_due", "node", "due_at_ms"),
     sqlite_with_rowid=False,
+)
+# What the last comparison of a node's shards with the metadata found, and whether it was allowed to go on.
+reconcile = Table(
+    "reconcile",
+    metadata,
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    _text("state"),
+    _id("unreferenced_bytes"),
+    _id("unreferenced_shards"),
+    _id("finished_at_ms"),
+    _small("allowed"),
 )
 delete_order = Table(
     "delete_order",

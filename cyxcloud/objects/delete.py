@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import BucketId
-from cyxcloud.meta import blobs, heads, usage, versions
+from cyxcloud.meta import heads, usage, versions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import Versioning
 from cyxcloud.objects.conditions import NO_REMOVAL_CONDITIONS, RemovalConditions, check_removal
@@ -57,5 +57,5 @@ def _remove(conn: Connection, store: Store, bucket: BucketId, removal: Removal, 
         return
     removed = versions.remove(conn, bucket, head, head.version, is_sole=True)
     assert removed is not None
-    blobs.release(conn, removed.segments, store.due_ms())
+    store.release(conn, removed.segments)
     usage.add(conn, bucket, delta_id, objects=-1, size_bytes=-removed.version.size)

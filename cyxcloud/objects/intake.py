@@ -166,7 +166,7 @@ async def _queue(store: Store, blob: BlobId, size: int, chunks: tuple[WrittenChu
         return  # a gap: the blob cannot be described by rows; the session's sweep takes it
     row = _blob_row(store, blob, size, chunks)
     gone = SegmentRow(blob, 0, size, b"", 0, Mode.SSE_S3, b"")
-    now_ms = store.clock.now_ms()
+    now_ms = store.clock.now_ms()  # no grace: it was never anybody's, so no read and no snapshot knows it
 
     def queue(conn: Connection) -> None:
         blobs.insert_chunked(conn, row, rows)

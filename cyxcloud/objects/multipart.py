@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import BucketId, UploadId
-from cyxcloud.meta import blobs, parts, segments, uploads
+from cyxcloud.meta import parts, segments, uploads
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NewPart, NewUpload, PartRow, SegmentRow, UploadRow, UploadState
 from cyxcloud.objects import attributes as attributes_codec
@@ -123,7 +123,7 @@ def commit_part(conn: Connection, store: Store, row: NewPart) -> None:
     if upload is None or upload.state is not UploadState.OPEN:
         raise NoSuchUpload
     replaced = parts.put(conn, row)
-    blobs.release(conn, replaced, store.due_ms())
+    store.release(conn, replaced)
 
 
 async def abort(store: Store, upload: UploadRow) -> None:
@@ -201,7 +201,7 @@ async def _commit(store: Store, upload: UploadRow, target: Target, completion: C
     def commit(conn: Connection) -> Stored:
         versioning = put.make_current(conn, store, new, target.conditions)
         parts.take_all(conn, upload.id)
-        blobs.release(conn, unused, store.due_ms())
+        store.release(conn, unused)
         answer = put.stored(new, checksum, versioning)
         held = uploads.complete(conn, upload.id, store.ids.session, _remember(answer), store.clock.now_ms())
         if not held:

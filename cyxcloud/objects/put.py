@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import AccountId, BucketId, VersionId
-from cyxcloud.meta import blobs, heads, usage, versions
+from cyxcloud.meta import heads, usage, versions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NewVersion, SegmentRow, Versioning
 from cyxcloud.objects import intake
@@ -105,7 +105,7 @@ def make_current(conn: Connection, store: Store, new: NewVersion, conditions: Wr
     replaced = versions.insert_current(conn, new, head)
     objects, size_bytes = 1, new.size
     if replaced is not None:
-        blobs.release(conn, replaced.segments, store.due_ms())
+        store.release(conn, replaced.segments)
         objects -= 0 if replaced.version.is_delete_marker else 1
         size_bytes -= replaced.version.size
     usage.add(conn, new.bucket, new.id, objects=objects, size_bytes=size_bytes)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import BlobId, IdSource, UploadId, VersionId
 from cyxcloud.core.keybundle import WrappingKeys
+from cyxcloud.meta import blobs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
-from cyxcloud.meta.rows import BlobRow, ChunkRow
+from cyxcloud.meta.rows import BlobRow, ChunkRow, SegmentRow
 from cyxcloud.meta.writer import BoundWriter
 from cyxcloud.objects.topology import Topology
 from cyxcloud.shards.frames import CHUNK_BYTES, DEK_BYTES
@@ -136,9 +137,12 @@ class Store:
     def new_version(self) -> VersionId:
         return VersionId(self.ids.next())
 
-    def due_ms(self) -> int:
-        """When the bytes of something removed now may go."""
-        return self.clock.now_ms() + int(self.delete_grace_seconds * 1000)
+    def release(self, conn: Connection, removed: Iterable[SegmentRow]) -> None:
+        """These are no longer anybody's, in the transaction that removes their owner; their bytes go after the
+        grace."""
+        now_ms = self.clock.now_ms()
+        due_ms = now_ms + int(self.delete_grace_seconds * 1000)
+        blobs.release(conn, removed, due_ms, removed_at_ms=now_ms)
 
     def chunk_ref(self, found: BlobMap, index: int) -> ChunkRef:
         """Raises UnknownPlacement where metadata names a placement that does not exist."""

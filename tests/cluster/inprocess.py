@@ -39,6 +39,7 @@ from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.writer import Writer
+from cyxcloud.objects.store import DELETE_GRACE_SECONDS
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
 from fleet.deletions import Deletions, Signer
@@ -68,7 +69,7 @@ class Coordinator:
         return Deletions(self.hosts, self.reader, self.writer, self.clock, self.signer)
 
     def upload_sweep(self) -> UploadSweep:
-        return UploadSweep(self.reader, self.writer, self.clock)
+        return UploadSweep(self.reader, self.writer, self.clock, DELETE_GRACE_SECONDS)
 
 
 class AheadClock:

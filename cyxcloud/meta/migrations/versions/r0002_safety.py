@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, SmallInteger
+from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, SmallInteger, Text
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -30,3 +30,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("stray_due", "stray", ["node", "due_at_ms"])
+    op.add_column("deletion", Column("removed_at_ms", Id, nullable=True))
+    op.create_table(
+        "reconcile",
+        Column("node", Integer, primary_key=True, autoincrement=False),
+        Column("state", Text, nullable=False),
+        Column("unreferenced_bytes", Id, nullable=False),
+        Column("unreferenced_shards", Id, nullable=False),
+        Column("finished_at_ms", Id, nullable=False),
+        Column("allowed", SmallInteger, nullable=False),
+    )
