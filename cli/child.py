@@ -86,7 +86,7 @@ def _server(spec: Server) -> Coroutine[object, object, None]:
         case NodeHostSpec():
             import nodefs.app
 
-            return nodefs.app.NodeHost(spec.folders, spec.socket).run()
+            return nodefs.app.NodeHost(spec.folders, spec.socket, scrub=spec.scrub).run()
 
 
 async def _until_told(server: Coroutine[object, object, None]) -> None:

@@ -1,4 +1,7 @@
-"""The rarer requests: EXISTS, LIST, VERIFY, and the check of a delete order. Plain functions, run in threads."""
+"""The rarer requests: EXISTS, LIST, VERIFY, findings, pointers, scrub, and the check of a delete order.
+
+Plain functions, run in threads.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,16 @@ from collections.abc import Mapping
 from blake3 import blake3
 
 from cyxcloud.core.clock import Clock
-from cyxcloud.core.ids import NodeId, ShardId
+from cyxcloud.core.durable import write_file
+from cyxcloud.core.ids import NODE_ID_BYTES, NodeId, ShardId
 from cyxcloud.core.merkle import BLOCK_BYTES
 from cyxcloud.wire import messages_pb2 as pb
-from cyxcloud.wire.codec import join_shards, split_nodes, split_shards, verify_message
+from cyxcloud.wire.codec import join_shards, scrub_message, split_nodes, split_shards, verify_message
 from cyxcloud.wire.orders import decode_order, order_signed_by
-from cyxcloud.wire.shardhost import VerifyAnswer
-from cyxcloud.wire.status import HostRefused, Status
+from cyxcloud.wire.shardhost import MAX_POINTER_BYTES, VerifyAnswer
+from cyxcloud.wire.status import HostRefused, ScrubAction, Status
 from nodefs.index import key_shard, shard_key
+from nodefs.scrub import Scrubber
 from nodefs.store import NodeStore
 
 # A page of a list fits its message: 13 bytes an id and up to 5 for its size.
@@ -23,8 +28,9 @@ MAX_NONCE_BYTES = 64
 
 
 class ControlRequests:
-    def __init__(self, stores: Mapping[NodeId, NodeStore], clock: Clock) -> None:
+    def __init__(self, stores: Mapping[NodeId, NodeStore], scrubbers: Mapping[NodeId, Scrubber], clock: Clock) -> None:
         self._stores = stores
+        self._scrubbers = scrubbers
         self._clock = clock
 
     def answer(self, message: pb.Envelope, body: str) -> pb.Envelope:
@@ -35,6 +41,15 @@ class ControlRequests:
             self._list(message.list, envelope.list_result)
         elif body == "verify":
             verify_message(envelope, self._verify(message.verify))
+        elif body == "findings":
+            self._findings(message.findings, envelope.findings_result)
+        elif body == "put_pointer":
+            self._put_pointer(message.put_pointer)
+            envelope.pointer_result.found = True
+        elif body == "get_pointer":
+            self._get_pointer(message.get_pointer, envelope.pointer_result)
+        elif body == "scrub":
+            envelope.scrub_result.progress.extend(self._scrub(message.scrub))
         else:
             raise HostRefused(Status.DENIED, f"{body} is not for a host")
         return envelope
@@ -90,6 +105,44 @@ class ControlRequests:
         hasher = blake3(ask.nonce)
         hasher.update(block)
         return VerifyAnswer(status, found.shard_size, found.block_hashes, found.proof, hasher.digest())
+
+    def _findings(self, ask: pb.AskFindings, result: pb.FindingsResult) -> None:
+        store = self._store(NodeId(ask.node_id))
+        shards, result.last = store.findings.page(ask.after, min(ask.limit or MAX_LIST, MAX_LIST))
+        result.shards = join_shards(shards)
+
+    def _put_pointer(self, ask: pb.PutPointer) -> None:
+        store = self._store(NodeId(ask.node_id))
+        if len(ask.pointer) > MAX_POINTER_BYTES:
+            raise HostRefused(Status.DENIED, f"a pointer of {len(ask.pointer)} bytes")
+        try:
+            write_file(store.folder.pointer, ask.pointer)
+        except OSError as error:
+            raise HostRefused(Status.IO_ERROR, f"writing {store.folder.pointer}: {error}") from error
+
+    def _get_pointer(self, ask: pb.GetPointer, result: pb.PointerResult) -> None:
+        store = self._store(NodeId(ask.node_id))
+        try:
+            result.pointer = store.folder.pointer.read_bytes()
+        except FileNotFoundError:
+            return
+        result.found = True
+
+    def _scrub(self, ask: pb.Scrub) -> list[pb.ScrubProgress]:
+        nodes = split_nodes(ask.nodes, len(ask.nodes) // NODE_ID_BYTES)
+        stores = [self._store(node) for node in nodes] or [
+            store for store in self._stores.values() if not store.down_reason
+        ]
+        scrubbers = [self._scrubbers[store.node_id] for store in stores]
+        if ask.action == ScrubAction.START:
+            for scrubber in scrubbers:
+                scrubber.begin_pass()
+        elif ask.action == ScrubAction.STOP:
+            for scrubber in scrubbers:
+                scrubber.slow_down()
+        elif ask.action != ScrubAction.STATUS:
+            raise HostRefused(Status.DENIED, f"scrub {ask.action} is unknown")
+        return [scrub_message(scrubber.progress()) for scrubber in scrubbers]
 
     def _store(self, node: NodeId) -> NodeStore:
         store = self._stores.get(node)

@@ -26,6 +26,10 @@ class FolderUnusable(Exception):
     """Missing, foreign or damaged; the text is what an operator reads."""
 
 
+class FolderLost(FolderUnusable):
+    """Missing, emptied or another node's: what stood here is not here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     name: str
@@ -55,6 +59,14 @@ class NodeFolder:
         return self.path / "data" / "orders.log"
 
     @property
+    def findings(self) -> Path:
+        return self.path / "metadata" / "findings.log"
+
+    @property
+    def pointer(self) -> Path:
+        return self.path / "metadata" / "snapshot.pointer"
+
+    @property
     def index(self) -> Path:
         return self.path / "metadata" / "meta.db"
 
@@ -69,10 +81,10 @@ def open_folder(path: Path) -> NodeFolder:
     except (IdentityDamaged, OSError, ValueError) as error:
         raise FolderUnusable(str(error)) from error
     if identity.node_id != marker.node_id:
-        raise FolderUnusable(f"{path}: {MARKER} and identity/ are of different nodes")
+        raise FolderLost(f"{path}: {MARKER} and identity/ are of different nodes")
     missing = [name for name in SUBFOLDERS if not (path / name).is_dir()]
     if missing:
-        raise FolderUnusable(f"{path}: lacks {', '.join(missing)}")
+        raise FolderLost(f"{path}: lacks {', '.join(missing)}")
     return NodeFolder(path, marker, identity, capacity)
 
 
@@ -88,6 +100,8 @@ def read_marker(path: Path) -> Marker:
             incarnation=bytes.fromhex(fields["incarnation"]),
             coordinator_public_key=bytes.fromhex(fields["coordinator_public_key"]),
         )
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FolderLost(f"{path}: no node here ({error.strerror})") from error
     except OSError as error:
         raise FolderUnusable(f"{path}: no node here ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

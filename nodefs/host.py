@@ -9,20 +9,24 @@ not yet on disk is bounded, so no client can fill the host's memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import structlog
 
 from cyxcloud.core.clock import Clock
+from cyxcloud.core.ids import NodeId
 from cyxcloud.wire import messages_pb2 as pb
-from cyxcloud.wire.codec import Hello, hello_message, parse_get, parse_hello, parse_put
+from cyxcloud.wire.codec import Hello, hello_message, node_message, parse_get, parse_hello, parse_put
 from cyxcloud.wire.framing import FrameProtocol, frame
-from cyxcloud.wire.status import HostRefused, Status, WireError
+from cyxcloud.wire.status import HostRefused, ScrubAction, Status, WireError
 from nodefs.commit import Committer, DeleteJob, PutJob
 from nodefs.control import ControlRequests
 from nodefs.lending import Locator
 from nodefs.peer import same_user
+from nodefs.rack import Rack
 from nodefs.reading import GetReader, Reply
 from nodefs.store import NodeStore, PutItem
 
@@ -43,18 +47,16 @@ class ShardServer:
 
     def __init__(
         self,
-        stores: list[NodeStore],
-        committers: dict[int, Committer],
-        infos: Callable[[], list[pb.NodeInfo]],
+        rack: Rack,
         clock: Clock,
         threads: ThreadPoolExecutor,
     ) -> None:
-        self.stores = {store.node_id: store for store in stores}
-        self.committers = committers
-        self.infos = infos
+        self.rack = rack
+        self.stores: Mapping[NodeId, NodeStore] = rack.stores
+        self.committers: Mapping[int, Committer] = rack.committers
         self.reader = GetReader(self.stores, threads)
         self.locator = Locator(self.stores)
-        self.control = ControlRequests(self.stores, clock)
+        self.control = ControlRequests(self.stores, rack.scrubbers, clock)
         self.features: tuple[str, ...] = FEATURES
         self.threads = threads
         self.connections: set[HostConnection] = set()
@@ -62,6 +64,9 @@ class ShardServer:
         self.puts = 0
         self.gets = 0
         self._spare: list[bytearray] = []
+
+    def infos(self) -> list[pb.NodeInfo]:
+        return [node_message(info) for info in self.rack.infos()]
 
     def announce(self) -> None:
         """A node changed its state: whoever is connected hears of it without asking."""
@@ -285,9 +290,18 @@ class HostConnection(FrameProtocol):
             envelope.stats_result.nodes.extend(self._server.infos())
             self._write([frame(envelope)])
             return
-        work = self._loop.run_in_executor(self._server.threads, self._server.control.answer, message, body)
+        if not self._may_ask(message, body):
+            self._refuse(request_id, Status.DENIED, f"{body} is the coordinator's")
+            return
+        work: asyncio.Future[pb.Envelope]
+        if body == "open_node":
+            work = self._loop.create_task(self._open_node(message))
+        else:
+            work = self._loop.run_in_executor(self._server.threads, self._server.control.answer, message, body)
 
         def done(future: asyncio.Future[pb.Envelope]) -> None:
+            if future.cancelled():
+                return
             error = future.exception()
             if error is None:
                 self._write([frame(future.result())])
@@ -298,6 +312,20 @@ class HostConnection(FrameProtocol):
                 self._refuse(request_id, Status.IO_ERROR, str(error))
 
         work.add_done_callback(done)
+
+    def _may_ask(self, message: pb.Envelope, body: str) -> bool:
+        """What changes or steers a host is for the coordinator alone."""
+        assert self._peer is not None
+        steers = body in {"open_node", "put_pointer"} or (
+            body == "scrub" and message.scrub.action != ScrubAction.STATUS
+        )
+        return not steers or self._peer.role == "coordinator"
+
+    async def _open_node(self, message: pb.Envelope) -> pb.Envelope:
+        info = await self._server.rack.open_node(Path(os.fsdecode(message.open_node.folder)))
+        envelope = pb.Envelope(request_id=message.request_id)
+        envelope.open_result.node.CopyFrom(node_message(info))
+        return envelope
 
     def _refuse(self, request_id: int, status: Status, text: str) -> None:
         envelope = pb.Envelope(request_id=request_id)

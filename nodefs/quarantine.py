@@ -36,6 +36,7 @@ def _quarantine(store: NodeStore, key: int, disk: Disk) -> bool:
         name = f"{pack.number:08d}-{where.offset}-{key_shard(key).pack().hex()}"
         with contextlib.suppress(FileExistsError):
             create_file(store.folder.quarantine / name, data, disk=disk)
+        store.findings.add([key_shard(key)])
     except OSError as error:
         store.fail(f"quarantining in {pack.path}: {error}")
         return False

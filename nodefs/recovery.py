@@ -21,6 +21,7 @@ import structlog
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.durable import DISK, Disk, fsync_dir
 from cyxcloud.wire.orders import decode_order
+from nodefs.findings import FindingsLog
 from nodefs.folder import NodeFolder
 from nodefs.index import IndexUnusable, Location, NodeIndex, PackState, shard_key
 from nodefs.orders_log import OrderLog
@@ -69,9 +70,16 @@ def open_store(folder: NodeFolder, space: DiskSpace, clock: Clock, disk: Disk = 
     for number in sorted(packs):
         state = states.setdefault(number, PackState(FIRST_RECORD))
         _take_in(packs[number], state, states, index, findings, check=number >= first_checked)
-    orders = OrderLog(folder.orders, disk)
     store = NodeStore(
-        folder, index=index, packs=packs, states=states, orders=orders, space=space, clock=clock, disk=disk
+        folder,
+        index=index,
+        packs=packs,
+        states=states,
+        orders=(orders := OrderLog(folder.orders, disk)),
+        findings=FindingsLog(folder.findings, folder.quarantine, disk),
+        space=space,
+        clock=clock,
+        disk=disk,
     )
     _redo(store, orders, index, findings)
     if not store.down_reason:

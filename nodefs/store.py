@@ -23,6 +23,7 @@ from cyxcloud.core.ids import NodeId
 from cyxcloud.core.merkle import BLOCK_BYTES, Buffer
 from cyxcloud.wire.shardhost import NodeInfo, PutBatch, range_bytes
 from cyxcloud.wire.status import NodeState, Status
+from nodefs.findings import FindingsLog
 from nodefs.folder import NodeFolder
 from nodefs.index import Location, NodeIndex, OrdersPosition, PackState, shard_key
 from nodefs.orders_log import OrderLog
@@ -78,6 +79,7 @@ class NodeStore:
         packs: dict[int, Pack],
         states: dict[int, PackState],
         orders: OrderLog,
+        findings: FindingsLog,
         space: DiskSpace,
         clock: Clock,
         disk: Disk = DISK,
@@ -89,6 +91,7 @@ class NodeStore:
         self.packs = packs
         self.states = states
         self.orders = orders
+        self.findings = findings
         self.space = space
         self.device = disk.stat(folder.path).st_dev
         self.down_reason = ""
@@ -99,6 +102,8 @@ class NodeStore:
         self._disk = disk
         self._max_pack_bytes = min(MAX_PACK_BYTES, max(16 * ALIGN_BYTES, space.total_bytes >> 6))
         self._lock = threading.Lock()  # counters and index change together
+        self._checkpointing = threading.Lock()
+        self._retired = False
         self._orders_done = orders.position
         self.live_bytes = sum(state.live_bytes for state in states.values())
         self.live_count = sum(state.live_count for state in states.values())
@@ -386,22 +391,40 @@ class NodeStore:
 
     def checkpoint(self) -> None:
         """Flush the index; sqlite3.Error leaves everything as it was, to be tried again."""
-        with self._lock:
-            states = {
-                number: PackState(state.scanned_to, state.live_bytes, state.live_count)
-                for number, state in self.states.items()
-            }
-            orders: OrdersPosition = self._orders_done
-            self.index.begin_checkpoint()
-        self.index.finish_checkpoint(states, orders)
+        with self._checkpointing:
+            if self._retired:
+                return
+            with self._lock:
+                states = {
+                    number: PackState(state.scanned_to, state.live_bytes, state.live_count)
+                    for number, state in self.states.items()
+                }
+                orders: OrdersPosition = self._orders_done
+                self.index.begin_checkpoint()
+            self.index.finish_checkpoint(states, orders)
+
+    def retire(self) -> None:
+        """In the commit thread: its folder will be opened anew, so nothing of this one may reach the index any more.
+
+        Readers may still be in its packs, so these are closed by close_packs() later: a descriptor's number that is
+        given out again would have them read, and write, another file.
+        """
+        self.fail("is opened again")
+        with self._checkpointing:
+            self._retired = True
+        self.index.close()
+        self.orders.close()
+
+    def close_packs(self) -> None:
+        for pack in self.packs.values():
+            pack.close()
 
     def close(self) -> None:
         if not self.down_reason:
             self.checkpoint()
         self.index.close()
         self.orders.close()
-        for pack in self.packs.values():
-            pack.close()
+        self.close_packs()
 
 
 READ_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)

@@ -1,6 +1,7 @@
-"""What a host does for its nodes in the background: flush indexes, set damaged records aside, punch holes, scrub.
+"""What a host does for its nodes in the background: flush indexes, set damaged records aside, punch holes.
 
 One bounded unit a step and safe to repeat. Whatever changes packs runs as a job of the committer, never beside a round.
+Disks are tended side by side, so that one that hangs holds up only its own nodes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from cyxcloud.core.clock import Clock
 from cyxcloud.core.worker import Did, Idle
-from nodefs.commit import Committer, TaskJob
 from nodefs.quarantine import quarantine_suspects
-from nodefs.scrub import Scrubber
+from nodefs.rack import Rack, ended, in_thread
 from nodefs.store import NodeStore
 
 log = structlog.get_logger(__name__)
@@ -29,43 +28,47 @@ _HOLES_A_STEP = 256
 class Upkeep:
     name = "upkeep"
 
-    def __init__(self, stores: Sequence[NodeStore], committers: dict[int, Committer], clock: Clock) -> None:
-        self._scrubbers = [(store, Scrubber(store)) for store in stores]
-        self._committers = committers
-        self._clock = clock
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, rack: Rack) -> None:
+        self._rack = rack
+        self._busy: dict[int, asyncio.Task[None]] = {}
 
     async def step(self, now: float) -> Did | Idle:
-        for store, scrubber in self._scrubbers:
-            if store.down_reason:
-                continue
-            if store.suspects:
-                await self._in_commit_thread(store)
-            await self._loop.run_in_executor(None, _tend, store, scrubber)
+        disks: dict[int, list[NodeStore]] = {}
+        for store in self._rack.stores.values():
+            disks.setdefault(store.device, []).append(store)
+        for device, stores in disks.items():
+            before = self._busy.get(device)
+            if before is None or before.done():
+                self._busy[device] = asyncio.create_task(self._tend_disk(stores))
         return Idle(now + PACE_SECONDS)
 
-    async def _in_commit_thread(self, store: NodeStore) -> None:
-        finished: asyncio.Future[None] = self._loop.create_future()
-        job = TaskJob(store, lambda: _quarantine(store), lambda _: finished.set_result(None))
-        self._committers[store.device].submit(job)
-        await finished
+    async def end(self) -> None:
+        await ended(self._busy.values())
+
+    async def _tend_disk(self, stores: Sequence[NodeStore]) -> None:
+        for store in stores:
+            if store.suspects and not store.down_reason:
+                await self._rack.in_commit_thread(store, lambda store=store: _quarantine(store))  # type: ignore[misc]
+        await in_thread(lambda: _tend(stores))
 
 
 def _quarantine(store: NodeStore) -> None:
     quarantine_suspects(store)
 
 
-def _tend(store: NodeStore, scrubber: Scrubber) -> None:
+def _tend(stores: Sequence[NodeStore]) -> None:
     """In a thread: everything that only reads packs or belongs to the index."""
-    try:
-        if store.index.dirty:
-            store.checkpoint()
-        punch_some(store)
-        scrubber.scrub(PACE_SECONDS)
-    except sqlite3.Error as error:
-        log.warning("index not flushed; tried again", node=store.folder.marker.name, error=str(error))
-    except OSError as error:
-        store.fail(f"upkeep: {error}")
+    for store in stores:
+        if store.down_reason:
+            continue
+        try:
+            if store.index.dirty:
+                store.checkpoint()
+            punch_some(store)
+        except sqlite3.Error as error:
+            log.warning("index not flushed; tried again", node=store.folder.marker.name, error=str(error))
+        except OSError as error:
+            store.fail(f"upkeep: {error}")
 
 
 def punch_some(store: NodeStore) -> int:

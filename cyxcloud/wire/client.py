@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from cyxcloud.wire.codec import (
     parse_hello,
     parse_locate_result,
     parse_node,
+    parse_scrub,
     parse_statuses,
     parse_verify_result,
     payload_views,
@@ -33,8 +35,11 @@ from cyxcloud.wire.lending import FEATURE_LEND, borrow
 from cyxcloud.wire.shardhost import (
     CONTROL_SECONDS,
     GET_SECONDS,
+    MAX_POINTER_BYTES,
+    OPEN_SECONDS,
     PUT_SECONDS,
     DeleteAnswer,
+    FindingsAnswer,
     GetAnswer,
     GetBatch,
     Lender,
@@ -42,13 +47,15 @@ from cyxcloud.wire.shardhost import (
     LocateAnswer,
     NodeInfo,
     PutBatch,
+    ScrubProgress,
     ShardHost,
     VerifyAnswer,
 )
-from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, Status, WireError
+from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, ScrubAction, Status, WireError
 
 __all__ = [
     "DeleteAnswer",
+    "FindingsAnswer",
     "GetAnswer",
     "GetBatch",
     "Hello",
@@ -59,6 +66,8 @@ __all__ = [
     "NodeInfo",
     "NodeState",
     "PutBatch",
+    "ScrubAction",
+    "ScrubProgress",
     "ShardHost",
     "Status",
     "VerifyAnswer",
@@ -192,6 +201,39 @@ class HostClient:
         infos = [parse_node(node) for node in message.stats_result.nodes]
         self._nodes = {info.node_id: info for info in infos}
         return infos
+
+    # -- the coordinator's
+
+    async def open_node(self, folder: Path) -> NodeInfo:
+        envelope = pb.Envelope()
+        envelope.open_node.folder = os.fsencode(folder)
+        message, _ = await self._ask(envelope, OPEN_SECONDS)
+        return parse_node(message.open_result.node)
+
+    async def findings(self, node: NodeId, after: int = 0, limit: int = 1000) -> FindingsAnswer:
+        envelope = pb.Envelope()
+        ask = envelope.findings
+        ask.node_id, ask.after, ask.limit = node, after, limit
+        message, _ = await self._ask(envelope)
+        return FindingsAnswer(split_shards(message.findings_result.shards), message.findings_result.last)
+
+    async def put_pointer(self, node: NodeId, pointer: bytes) -> None:
+        assert len(pointer) <= MAX_POINTER_BYTES
+        envelope = pb.Envelope()
+        envelope.put_pointer.node_id, envelope.put_pointer.pointer = node, pointer
+        await self._ask(envelope)
+
+    async def get_pointer(self, node: NodeId) -> bytes | None:
+        envelope = pb.Envelope()
+        envelope.get_pointer.node_id = node
+        message, _ = await self._ask(envelope)
+        return message.pointer_result.pointer if message.pointer_result.found else None
+
+    async def scrub(self, action: ScrubAction, nodes: Sequence[NodeId] = ()) -> list[ScrubProgress]:
+        envelope = pb.Envelope()
+        envelope.scrub.action, envelope.scrub.nodes = action, b"".join(nodes)
+        message, _ = await self._ask(envelope)
+        return [parse_scrub(progress) for progress in message.scrub_result.progress]
 
     # -- inside
 

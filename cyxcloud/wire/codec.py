@@ -18,6 +18,7 @@ from cyxcloud.wire.shardhost import (
     LocateAnswer,
     NodeInfo,
     PutBatch,
+    ScrubProgress,
     VerifyAnswer,
     range_bytes,
 )
@@ -208,6 +209,30 @@ def verify_message(envelope: pb.Envelope, answer: VerifyAnswer) -> None:
 def parse_verify_result(message: pb.VerifyResult) -> VerifyAnswer:
     (status,) = parse_statuses(bytes([message.status]), 1)
     return VerifyAnswer(status, message.shard_size, message.block_hashes, message.proof, message.answer)
+
+
+def scrub_message(progress: ScrubProgress) -> pb.ScrubProgress:
+    return pb.ScrubProgress(
+        node_id=progress.node_id,
+        running=progress.running,
+        done_bytes=progress.done_bytes,
+        total_bytes=progress.total_bytes,
+        started_at_ms=progress.started_at_ms,
+        finished_at_ms=progress.finished_at_ms,
+        found=progress.found,
+    )
+
+
+def parse_scrub(message: pb.ScrubProgress) -> ScrubProgress:
+    return ScrubProgress(
+        NodeId(message.node_id),
+        message.running,
+        message.done_bytes,
+        message.total_bytes,
+        message.started_at_ms,
+        message.finished_at_ms,
+        message.found,
+    )
 
 
 def parse_statuses(codes: bytes, expected: int) -> list[Status]:

@@ -9,6 +9,7 @@ import asyncio
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from blake3 import blake3
 
@@ -19,17 +20,20 @@ from cyxcloud.core.merkle import BLOCK_BYTES, block_hashes
 from cyxcloud.wire.orders import decode_order, make_receipt, order_signed_by
 from cyxcloud.wire.shardhost import (
     GET_SECONDS,
+    MAX_POINTER_BYTES,
     PUT_SECONDS,
     DeleteAnswer,
+    FindingsAnswer,
     GetAnswer,
     GetBatch,
     ListAnswer,
     NodeInfo,
     PutBatch,
+    ScrubProgress,
     VerifyAnswer,
     range_bytes,
 )
-from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, Status
+from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, ScrubAction, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class MemoryHost:
         incarnation: bytes = bytes(16),
         coordinator_public_key: bytes = b"",
         clock: Clock | None = None,
+        role: str = "coordinator",
     ) -> None:
         made = [NodeIdentity.generate() for _ in range(identities)] if isinstance(identities, int) else list(identities)
         self.identities = {identity.node_id: identity for identity in made}
@@ -58,6 +63,11 @@ class MemoryHost:
         self.state: dict[NodeId, Status] = {}  # what every request to this node gets instead
         self.available = True
         self.delay_seconds = 0.0
+        self.role = role  # as whom the caller said HELLO
+        self.folders: dict[Path, NodeIdentity] = {}  # the node folders that open_node finds
+        self.found: dict[NodeId, list[ShardId]] = {node: [] for node in self.identities}
+        self.pointers: dict[NodeId, bytes] = {}
+        self._scrubbed_ms: dict[NodeId, int] = {}
         self._clock = clock or SystemClock()
         self._order: dict[NodeId, list[ShardId]] = {node: [] for node in self.identities}
 
@@ -149,6 +159,49 @@ class MemoryHost:
         await self._enter()
         return list(self.nodes.values())
 
+    async def open_node(self, folder: Path) -> NodeInfo:
+        await self._enter()
+        self._coordinator_only()
+        identity = self.folders.get(folder)
+        if identity is None:
+            raise HostRefused(Status.DOWN, f"{folder}: no node here")
+        node = identity.node_id
+        if node not in self.identities:
+            self.identities[node] = identity
+            self.shards[node], self._order[node], self.found[node] = {}, [], []
+        self.state.pop(node, None)
+        return self.nodes[node]
+
+    async def findings(self, node: NodeId, after: int = 0, limit: int = 1000) -> FindingsAnswer:
+        await self._enter()
+        self._open(node)
+        page = self.found[node][after : after + limit]
+        return FindingsAnswer([shard for shard in page if shard not in self.shards[node]], after + len(page))
+
+    async def put_pointer(self, node: NodeId, pointer: bytes) -> None:
+        await self._enter()
+        self._coordinator_only()
+        assert len(pointer) <= MAX_POINTER_BYTES
+        self._open(node)
+        self.pointers[node] = pointer
+
+    async def get_pointer(self, node: NodeId) -> bytes | None:
+        await self._enter()
+        self._open(node)
+        return self.pointers.get(node)
+
+    async def scrub(self, action: ScrubAction, nodes: Sequence[NodeId] = ()) -> list[ScrubProgress]:
+        """START ends at once here: what corrupt() changed is found and dropped."""
+        await self._enter()
+        if action is not ScrubAction.STATUS:
+            self._coordinator_only()
+        asked = list(nodes) or [node for node in self.identities if node not in self.state]
+        for node in asked:
+            self._open(node)
+            if action is ScrubAction.START:
+                self._scrub(node)
+        return [self._progress(node) for node in asked]
+
     async def close(self) -> None:
         self.available = False
 
@@ -173,6 +226,34 @@ class MemoryHost:
             await asyncio.sleep(min(self.delay_seconds, seconds))
             if self.delay_seconds >= seconds:
                 raise HostUnavailable("no answer before the deadline")
+
+    def _coordinator_only(self) -> None:
+        if self.role != "coordinator":
+            raise HostRefused(Status.DENIED, f"not for a {self.role}")
+
+    def _open(self, node: NodeId) -> None:
+        if node not in self.identities or node in self.state:
+            raise HostRefused(self.state.get(node, Status.DOWN), "no such node")
+
+    def _scrub(self, node: NodeId) -> None:
+        for shard, stored in list(self.shards[node].items()):
+            if b"".join(block_hashes(stored.payload)) != stored.hashes:
+                self.found[node].append(shard)
+                self._delete_one(node, shard)
+        self._scrubbed_ms[node] = self._clock.now_ms()
+
+    def _progress(self, node: NodeId) -> ScrubProgress:
+        used = sum(len(shard.payload) for shard in self.shards[node].values())
+        at = self._scrubbed_ms.get(node, 0)
+        return ScrubProgress(
+            node,
+            running=False,
+            done_bytes=used if at else 0,
+            total_bytes=used,
+            started_at_ms=at,
+            finished_at_ms=at,
+            found=len(self.found[node]),
+        )
 
     def _put_one(self, batch: PutBatch, at: int) -> Status:
         node = batch.nodes[at]

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Envelope(_message.Message):
-    __slots__ = ("request_id", "deadline_ms", "payload_bytes", "hello", "put", "put_result", "get", "get_result", "exists", "exists_result", "delete", "delete_result", "list", "list_result", "verify", "verify_result", "stats", "stats_result", "error", "locate", "locate_result")
+    __slots__ = ("request_id", "deadline_ms", "payload_bytes", "hello", "put", "put_result", "get", "get_result", "exists", "exists_result", "delete", "delete_result", "list", "list_result", "verify", "verify_result", "stats", "stats_result", "error", "locate", "locate_result", "open_node", "open_result", "findings", "findings_result", "put_pointer", "get_pointer", "pointer_result", "scrub", "scrub_result")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,15 @@ class Envelope(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     LOCATE_RESULT_FIELD_NUMBER: _ClassVar[int]
+    OPEN_NODE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_RESULT_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_RESULT_FIELD_NUMBER: _ClassVar[int]
+    PUT_POINTER_FIELD_NUMBER: _ClassVar[int]
+    GET_POINTER_FIELD_NUMBER: _ClassVar[int]
+    POINTER_RESULT_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_RESULT_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     deadline_ms: int
     payload_bytes: int
@@ -51,7 +60,16 @@ class Envelope(_message.Message):
     error: Error
     locate: LocateShards
     locate_result: LocateResult
-    def __init__(self, request_id: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., put: _Optional[_Union[PutShards, _Mapping]] = ..., put_result: _Optional[_Union[PutResult, _Mapping]] = ..., get: _Optional[_Union[GetShards, _Mapping]] = ..., get_result: _Optional[_Union[GetResult, _Mapping]] = ..., exists: _Optional[_Union[Exists, _Mapping]] = ..., exists_result: _Optional[_Union[ExistsResult, _Mapping]] = ..., delete: _Optional[_Union[DeleteOrder, _Mapping]] = ..., delete_result: _Optional[_Union[DeleteResult, _Mapping]] = ..., list: _Optional[_Union[List, _Mapping]] = ..., list_result: _Optional[_Union[ListResult, _Mapping]] = ..., verify: _Optional[_Union[Verify, _Mapping]] = ..., verify_result: _Optional[_Union[VerifyResult, _Mapping]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., stats_result: _Optional[_Union[StatsResult, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., locate: _Optional[_Union[LocateShards, _Mapping]] = ..., locate_result: _Optional[_Union[LocateResult, _Mapping]] = ...) -> None: ...
+    open_node: OpenNode
+    open_result: OpenResult
+    findings: AskFindings
+    findings_result: FindingsResult
+    put_pointer: PutPointer
+    get_pointer: GetPointer
+    pointer_result: PointerResult
+    scrub: Scrub
+    scrub_result: ScrubResult
+    def __init__(self, request_id: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., put: _Optional[_Union[PutShards, _Mapping]] = ..., put_result: _Optional[_Union[PutResult, _Mapping]] = ..., get: _Optional[_Union[GetShards, _Mapping]] = ..., get_result: _Optional[_Union[GetResult, _Mapping]] = ..., exists: _Optional[_Union[Exists, _Mapping]] = ..., exists_result: _Optional[_Union[ExistsResult, _Mapping]] = ..., delete: _Optional[_Union[DeleteOrder, _Mapping]] = ..., delete_result: _Optional[_Union[DeleteResult, _Mapping]] = ..., list: _Optional[_Union[List, _Mapping]] = ..., list_result: _Optional[_Union[ListResult, _Mapping]] = ..., verify: _Optional[_Union[Verify, _Mapping]] = ..., verify_result: _Optional[_Union[VerifyResult, _Mapping]] = ..., stats: _Optional[_Union[Stats, _Mapping]] = ..., stats_result: _Optional[_Union[StatsResult, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., locate: _Optional[_Union[LocateShards, _Mapping]] = ..., locate_result: _Optional[_Union[LocateResult, _Mapping]] = ..., open_node: _Optional[_Union[OpenNode, _Mapping]] = ..., open_result: _Optional[_Union[OpenResult, _Mapping]] = ..., findings: _Optional[_Union[AskFindings, _Mapping]] = ..., findings_result: _Optional[_Union[FindingsResult, _Mapping]] = ..., put_pointer: _Optional[_Union[PutPointer, _Mapping]] = ..., get_pointer: _Optional[_Union[GetPointer, _Mapping]] = ..., pointer_result: _Optional[_Union[PointerResult, _Mapping]] = ..., scrub: _Optional[_Union[Scrub, _Mapping]] = ..., scrub_result: _Optional[_Union[ScrubResult, _Mapping]] = ...) -> None: ...
 
 class NodeInfo(_message.Message):
     __slots__ = ("node_id", "name", "disk", "state", "incarnation", "total_bytes", "used_bytes", "free_bytes", "shard_count", "reason")
@@ -310,6 +328,90 @@ class StatsResult(_message.Message):
     NODES_FIELD_NUMBER: _ClassVar[int]
     nodes: _containers.RepeatedCompositeFieldContainer[NodeInfo]
     def __init__(self, nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ...) -> None: ...
+
+class OpenNode(_message.Message):
+    __slots__ = ("folder",)
+    FOLDER_FIELD_NUMBER: _ClassVar[int]
+    folder: bytes
+    def __init__(self, folder: _Optional[bytes] = ...) -> None: ...
+
+class OpenResult(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: NodeInfo
+    def __init__(self, node: _Optional[_Union[NodeInfo, _Mapping]] = ...) -> None: ...
+
+class AskFindings(_message.Message):
+    __slots__ = ("node_id", "after", "limit")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    node_id: bytes
+    after: int
+    limit: int
+    def __init__(self, node_id: _Optional[bytes] = ..., after: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class FindingsResult(_message.Message):
+    __slots__ = ("shards", "last")
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    shards: bytes
+    last: int
+    def __init__(self, shards: _Optional[bytes] = ..., last: _Optional[int] = ...) -> None: ...
+
+class PutPointer(_message.Message):
+    __slots__ = ("node_id", "pointer")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    POINTER_FIELD_NUMBER: _ClassVar[int]
+    node_id: bytes
+    pointer: bytes
+    def __init__(self, node_id: _Optional[bytes] = ..., pointer: _Optional[bytes] = ...) -> None: ...
+
+class GetPointer(_message.Message):
+    __slots__ = ("node_id",)
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    node_id: bytes
+    def __init__(self, node_id: _Optional[bytes] = ...) -> None: ...
+
+class PointerResult(_message.Message):
+    __slots__ = ("found", "pointer")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    POINTER_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    pointer: bytes
+    def __init__(self, found: _Optional[bool] = ..., pointer: _Optional[bytes] = ...) -> None: ...
+
+class Scrub(_message.Message):
+    __slots__ = ("action", "nodes")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    action: int
+    nodes: bytes
+    def __init__(self, action: _Optional[int] = ..., nodes: _Optional[bytes] = ...) -> None: ...
+
+class ScrubProgress(_message.Message):
+    __slots__ = ("node_id", "running", "done_bytes", "total_bytes", "started_at_ms", "finished_at_ms", "found")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    DONE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    node_id: bytes
+    running: bool
+    done_bytes: int
+    total_bytes: int
+    started_at_ms: int
+    finished_at_ms: int
+    found: int
+    def __init__(self, node_id: _Optional[bytes] = ..., running: _Optional[bool] = ..., done_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., finished_at_ms: _Optional[int] = ..., found: _Optional[int] = ...) -> None: ...
+
+class ScrubResult(_message.Message):
+    __slots__ = ("progress",)
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    progress: _containers.RepeatedCompositeFieldContainer[ScrubProgress]
+    def __init__(self, progress: _Optional[_Iterable[_Union[ScrubProgress, _Mapping]]] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "text")

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cyxcloud.core.ids import BlobId, NodeId, SessionNumber, ShardId
 from cyxcloud.core.merkle import BLOCK_BYTES, Buffer
-from cyxcloud.wire.status import NodeState, Status
+from cyxcloud.wire.status import NodeState, ScrubAction, Status
 
 # A put may wait for a disk that is busy with another process' writeback; a read is hedged long before its deadline.
 PUT_SECONDS = 30.0
 GET_SECONDS = 10.0
 CONTROL_SECONDS = 30.0
+# Opening reads what the index does not know yet: all headers of the node where it has to be made again.
+OPEN_SECONDS = 600.0
+MAX_POINTER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
+    """node_id is empty where a folder cannot say whose it is (missing, foreign): its name is then the folder's."""
+
     node_id: NodeId
     name: str
     disk: int
@@ -116,6 +122,25 @@ class VerifyAnswer:
     answer: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class FindingsAnswer:
+    """Shards of this node that are bad or missing on its disk; `last` is the number to ask after next time."""
+
+    shards: list[ShardId]
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubProgress:
+    node_id: NodeId
+    running: bool  # a full pass was asked for and has not ended
+    done_bytes: int
+    total_bytes: int
+    started_at_ms: int
+    finished_at_ms: int  # end of the last full pass, 0 = never
+    found: int
+
+
 def range_bytes(shard_size: int, first_block: int, block_count: int) -> int:
     """How many bytes of a shard a block range holds."""
     start = min(shard_size, first_block * BLOCK_BYTES)
@@ -170,5 +195,28 @@ class ShardHost(Protocol):
     async def verify(self, node: NodeId, shard: ShardId, block: int, nonce: bytes) -> VerifyAnswer: ...
 
     async def stats(self) -> list[NodeInfo]: ...
+
+    # These change or steer a host and are the coordinator's: any other role is refused (get_pointer and findings read).
+
+    async def open_node(self, folder: Path) -> NodeInfo:
+        """Open this node folder, or open it again, and serve it; HostRefused says why not. Safe to repeat."""
+        ...
+
+    async def findings(self, node: NodeId, after: int = 0, limit: int = 1000) -> FindingsAnswer:
+        """Damage that the node found by itself (scrub, reads, recovery), in the order of finding.
+
+        The numbers outlive restarts of the host; a shard may be told again, and may have been made good meanwhile.
+        """
+        ...
+
+    async def put_pointer(self, node: NodeId, pointer: bytes) -> None:
+        """Keep this instead of the pointer before; durable on return."""
+        ...
+
+    async def get_pointer(self, node: NodeId) -> bytes | None: ...
+
+    async def scrub(self, action: ScrubAction, nodes: Sequence[NodeId] = ()) -> list[ScrubProgress]:
+        """START, STOP or STATUS for these nodes (none named: all that are open); then how far each is."""
+        ...
 
     async def close(self) -> None: ...

@@ -34,6 +34,12 @@ class NodeState(IntEnum):
     LOST = 4  # its host says that the folder is gone or another's: it holds nothing, unless that comes back
 
 
+class ScrubAction(IntEnum):
+    STATUS = 1
+    START = 2  # a full pass, now
+    STOP = 3  # back to the usual pace; what was read of the pass is kept
+
+
 class WireError(Exception):
     """The other side broke the protocol; the connection cannot be used further."""
 

@@ -106,7 +106,7 @@ class InProcessStore:
     @property
     def stores(self) -> list[NodeStore]:
         assert self.node_host is not None
-        return self.node_host.stores
+        return list(self.node_host.rack.stores.values())
 
     def client(self, access_key: str = ACCESS, secret_key: str = SECRET, **config: Any) -> Any:
         """boto3's S3 client; `config` are fields of botocore's Config."""

@@ -38,13 +38,13 @@ BIG = pieces(419_533)
 
 
 @contextlib.asynccontextmanager
-async def real_host(folder: Path) -> AsyncIterator[HostClient]:
+async def real_host(folder: Path, role: str = "gateway") -> AsyncIterator[HostClient]:
     folders = [folder / f"n{number}" for number in range(NODES)]
     for path in folders:
         if not path.exists():
             create_node(path, path.name, CLUSTER, INCARNATION, COORDINATOR_PUBLIC, disk=UNSYNCED)
     running = asyncio.create_task(NodeHost(folders, folder / "sock", clock=ManualClock()).run())
-    client = HostClient(folder / "sock", Hello("gateway", CLUSTER, INCARNATION))
+    client = HostClient(folder / "sock", Hello(role, CLUSTER, INCARNATION))
     try:
         await client.start(10)
         yield client
@@ -287,7 +287,7 @@ async def test_unknown_role_is_turned_away(tmp_path: Path) -> None:
         await client.close()
 
 
-async def test_node_without_its_folder_is_down_and_the_others_serve(tmp_path: Path) -> None:
+async def test_node_without_its_folder_is_lost_and_the_others_serve(tmp_path: Path) -> None:
     async with real_host(tmp_path) as client:
         nodes = nodes_of(client)
     (tmp_path / "n3").rename(tmp_path / "moved")
@@ -297,7 +297,7 @@ async def test_node_without_its_folder_is_down_and_the_others_serve(tmp_path: Pa
     try:
         await client.start(10)
         infos = {info.name: info for info in await client.stats()}
-        assert infos["n3"].state is NodeState.DOWN
+        assert infos["n3"].state is NodeState.LOST
         assert "no node here" in infos["n3"].reason
         statuses = await client.put(batch(SMALL, nodes, BLOB))
         assert set(statuses.values()) == {Status.OK, Status.DOWN}

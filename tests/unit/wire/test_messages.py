@@ -15,19 +15,22 @@ from cyxcloud.wire.codec import (
     hello_message,
     join_shards,
     locate_message,
+    node_message,
     parse_get,
     parse_get_result,
     parse_hello,
     parse_locate_result,
     parse_put,
+    parse_scrub,
     parse_statuses,
     put_message,
+    scrub_message,
     split_shards,
 )
 from cyxcloud.wire.framing import MAX_MESSAGE_BYTES, FrameProtocol, frame
 from cyxcloud.wire.orders import Order, decode_order, decode_receipt, encode_order
-from cyxcloud.wire.shardhost import Extent, GetBatch, NodeInfo, PutBatch, range_bytes
-from cyxcloud.wire.status import NodeState, Status, WireError
+from cyxcloud.wire.shardhost import Extent, GetBatch, NodeInfo, PutBatch, ScrubProgress, range_bytes
+from cyxcloud.wire.status import NodeState, ScrubAction, Status, WireError
 
 NODE = NodeId(bytes(range(32)))
 PUT = PutBatch(
@@ -43,6 +46,10 @@ PUT = PutBatch(
     verify=True,
 )
 INFO = NodeInfo(NODE, "n1", 2049, NodeState.READ_ONLY, b"i" * 16, 100, 60, 40, 3, "full")
+FOUND = ShardId(BlobId(7 << 32 | 5), 3, 9)
+SCRUBBED = ScrubProgress(
+    NODE, running=True, done_bytes=5, total_bytes=6, started_at_ms=1000, finished_at_ms=900, found=2
+)
 ORDER = Order(b"c" * 16, b"i" * 16, NODE, (ShardId(BlobId(5), 6, 7),), 1000, 2000, 3)
 LOCATED = pb.LocateResult(
     statuses=b"\x01\x07",
@@ -63,6 +70,15 @@ GOLDEN = {
     "order": "0a10636363636363636363636363636363631210696969696969696969696969696969691a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f220d0000000000000005000000060728e80730d00f3803",
     "locate": "00000051a2014e08858080807010031a40000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e22020209",
     "located": "0000005faa015c0a02010710091a206868686868686868686868686868686868686868686868686868686868686868222070707070707070707070707070707070707070707070707070707070707070702a0103320288213a0288014205effdb6f50d",
+    "open node": "000000120801b2010d0a0b2f642f6e6f6465732f6e31",
+    "opened": "000000520801ba014d0a4b0a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f12026e3118811020032a10696969696969696969696969696969693064383c40284803520466756c6c",
+    "ask findings": "0000002c0801c201270a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f10ac021809",
+    "findings": "00000015ca01120a0d0000000700000005000000030910ad02",
+    "put pointer": "0000002cd201290a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f12057768657265",
+    "get pointer": "00000025da01220a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+    "pointer": "0000000ce20109080112057768657265",
+    "scrub": "00000027ea012408021220000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+    "scrubbed": "00000035f201320a300a20000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f10011805200628e8073084073802",
 }
 
 
@@ -75,6 +91,15 @@ def encoded() -> dict[str, bytes]:
         "order": encode_order(ORDER),
         "locate": frame(locate_message(PUT.blob, 3, [2, 9], PUT.nodes)),
         "located": frame(pb.Envelope(locate_result=LOCATED)),
+        "open node": frame(pb.Envelope(request_id=1, open_node=pb.OpenNode(folder=b"/d/nodes/n1"))),
+        "opened": frame(pb.Envelope(request_id=1, open_result=pb.OpenResult(node=node_message(INFO)))),
+        "ask findings": frame(pb.Envelope(request_id=1, findings=pb.AskFindings(node_id=NODE, after=300, limit=9))),
+        "findings": frame(pb.Envelope(findings_result=pb.FindingsResult(shards=FOUND.pack(), last=301))),
+        "put pointer": frame(pb.Envelope(put_pointer=pb.PutPointer(node_id=NODE, pointer=b"where"))),
+        "get pointer": frame(pb.Envelope(get_pointer=pb.GetPointer(node_id=NODE))),
+        "pointer": frame(pb.Envelope(pointer_result=pb.PointerResult(found=True, pointer=b"where"))),
+        "scrub": frame(pb.Envelope(scrub=pb.Scrub(action=ScrubAction.START, nodes=NODE))),
+        "scrubbed": frame(pb.Envelope(scrub_result=pb.ScrubResult(progress=[scrub_message(SCRUBBED)]))),
     }
 
 
@@ -96,6 +121,8 @@ def test_messages_round_trip() -> None:
     hello = parse_hello(pb.Envelope.FromString(data["hello"][4:]).hello)
     assert hello == Hello("gateway", b"c" * 16, b"i" * 16, ("lend",), (INFO,))
     assert decode_order(data["order"]) == ORDER
+    scrubbed = pb.Envelope.FromString(data["scrubbed"][4:]).scrub_result.progress
+    assert [parse_scrub(progress) for progress in scrubbed] == [SCRUBBED]
 
 
 @pytest.mark.parametrize(
