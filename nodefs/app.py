@@ -21,6 +21,7 @@ from cyxcloud.core.config import ScrubSettings
 from cyxcloud.core.durable import DISK, Disk
 from cyxcloud.core.worker import Runner
 from cyxcloud.wire.lending import FEATURE_LEND, lending_socket
+from cyxcloud.wire.sharing import FEATURE_SHARE
 from nodefs.host import HostConnection, ShardServer
 from nodefs.lending import LendingDesk
 from nodefs.rack import Rack
@@ -90,11 +91,11 @@ class NodeHost:
     def _lend(self, server: ShardServer) -> asyncio.Task[None] | None:
         """Lend packs to who is on this box, where that can be; without it reads only cost more."""
         try:
-            desk = LendingDesk(lending_socket(self._socket), server.stores, server.threads)
+            desk = LendingDesk(lending_socket(self._socket), server.stores, server.threads, server.memories)
         except OSError as error:
             log.warning("packs are not lent", reason=str(error))
             return None
-        server.features = (*server.features, FEATURE_LEND)
+        server.features = (*server.features, FEATURE_LEND, FEATURE_SHARE)
         return asyncio.create_task(desk.serve())
 
 

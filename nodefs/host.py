@@ -25,6 +25,7 @@ from cyxcloud.wire.status import HostRefused, ScrubAction, Status, WireError
 from nodefs.commit import Committer, DeleteJob, PutJob
 from nodefs.control import ControlRequests
 from nodefs.lending import Locator
+from nodefs.memories import Memories
 from nodefs.peer import same_user
 from nodefs.rack import Rack
 from nodefs.reading import GetReader, Reply
@@ -64,6 +65,7 @@ class ShardServer:
         self.puts = 0
         self.gets = 0
         self._spare: list[bytearray] = []
+        self.memories = Memories()
 
     def infos(self) -> list[pb.NodeInfo]:
         return [node_message(info) for info in self.rack.infos()]
@@ -85,10 +87,10 @@ class ShardServer:
             for connection in self.connections:
                 connection.hold()
 
-    def stored(self, payload: memoryview) -> None:
+    def stored(self, payload: memoryview, size: int) -> None:
         """These bytes are on disk, or refused: nobody looks at them any more."""
         over = self.pending_bytes > _MAX_PENDING_BYTES
-        self.pending_bytes -= len(payload)
+        self.pending_bytes -= size
         if len(payload) >= _KEPT_FROM_BYTES and isinstance(payload.obj, bytearray) and len(payload) == len(payload.obj):
             self._spare = [payload.obj, *self._spare[: _KEPT_BUFFERS - 1]]
         if over and self.pending_bytes <= _MAX_PENDING_BYTES:
@@ -182,9 +184,11 @@ class HostConnection(FrameProtocol):
 
     def _put(self, message: pb.Envelope, payload: memoryview) -> None:
         server = self._server
-        batch = parse_put(message.put, payload)
+        put = message.put
+        batch = parse_put(put, payload, server.memories.view(put.memory) if put.memory else None)
         server.puts += 1
-        server.received(len(payload))
+        size = len(batch.payloads) * batch.shard_size
+        server.received(size)
         disks: dict[int, list[tuple[NodeStore, PutItem]]] = {}
         refused = bytearray(), bytearray()
         for at, node in enumerate(batch.nodes):
@@ -207,12 +211,12 @@ class HostConnection(FrameProtocol):
             self._put_result(request_id, indexes, bytes([item.status for _, item in job.items]), last=left == 0)
             job.items = []
             if left == 0:
-                server.stored(payload)
+                server.stored(payload, size)
 
         if refused[0] or not disks:
             self._put_result(request_id, bytes(refused[0]), bytes(refused[1]), last=not disks)
         if not disks:
-            server.stored(payload)
+            server.stored(payload, size)
         for device, items in disks.items():
             server.committers[device].submit(PutJob(items, batch.shard_size * len(items), done))
 

@@ -1,4 +1,5 @@
-"""Short-circuit reads: where shards lie, and read-only descriptors of the packs that hold them.
+"""Short-circuit reads: where shards lie, and read-only descriptors of the packs that hold them. The same desk takes the
+memory that processes share.
 
 Only processes of the host's own user get either. What is lent is opened anew for reading, so a borrower can change
 nothing, and only while the pack's path still names the file that the node writes to. A borrower verifies all that it
@@ -22,9 +23,11 @@ import structlog
 from cyxcloud.core.ids import NodeId
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.codec import split_nodes
-from cyxcloud.wire.lending import ASK, LENT, REFUSED
+from cyxcloud.wire.lending import ASK, LENT, REFUSED, SHARE, close_all, readable, receive
+from cyxcloud.wire.sharing import MemoryRefused
 from cyxcloud.wire.status import Status
 from nodefs.index import Location, shard_key
+from nodefs.memories import Memories
 from nodefs.peer import same_user
 from nodefs.store import READ_NOWAIT, NodeStore, ShardRead, WouldBlock
 
@@ -98,8 +101,11 @@ class Locator:
 class LendingDesk:
     """The socket at which descriptors are handed out."""
 
-    def __init__(self, path: Path, stores: Mapping[NodeId, NodeStore], threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, path: Path, stores: Mapping[NodeId, NodeStore], threads: ThreadPoolExecutor, memories: Memories
+    ) -> None:
         self._stores = stores
+        self._memories = memories
         self._threads = threads
         self._serving: set[asyncio.Task[None]] = set()
         with contextlib.suppress(FileNotFoundError):
@@ -135,13 +141,17 @@ class LendingDesk:
                 return
             try:
                 async with asyncio.timeout(_ASK_SECONDS):
-                    await self._lend(connection)
+                    await readable(connection)
+                    asked, descriptors = receive(connection, ASK.size)
+                    if not descriptors:
+                        await self._lend(connection, asked)
+                if descriptors:
+                    await self._keep(connection, asked, descriptors)
             except (OSError, TimeoutError) as error:
                 log.info("nothing lent", reason=str(error) or "the borrower went silent")
 
-    async def _lend(self, connection: socket.socket) -> None:
+    async def _lend(self, connection: socket.socket, asked: bytes) -> None:
         loop = asyncio.get_running_loop()
-        asked = b""
         while len(asked) < ASK.size:
             more = await loop.sock_recv(connection, ASK.size - len(asked))
             if not more:
@@ -156,6 +166,26 @@ class LendingDesk:
             socket.send_fds(connection, [LENT], [fd])
         finally:
             os.close(fd)
+
+    async def _keep(self, connection: socket.socket, asked: bytes, descriptors: list[int]) -> None:
+        """Memory, mapped until its owner goes."""
+        fd, *others = descriptors
+        close_all(others)
+        if len(asked) != SHARE.size:
+            os.close(fd)
+            return
+        number, size = SHARE.unpack(asked)
+        try:
+            self._memories.add(number, fd, size)
+        except MemoryRefused as error:
+            log.warning("shared memory refused", reason=str(error))
+            connection.send(REFUSED)
+            return
+        try:
+            connection.send(LENT)
+            await readable(connection)
+        finally:
+            self._memories.remove(number)
 
     def _open(self, node: NodeId, number: int) -> int | None:
         """In a thread: a disk that hangs must not hang the host."""

@@ -36,6 +36,7 @@ from cyxcloud.shards.hosts import HostMap
 from cyxcloud.shards.placement import PlacementPool
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.reader import ChunkReader
+from cyxcloud.shards.slots import Slots
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
 from s3gw.config import GatewaySpec
@@ -116,6 +117,7 @@ class _Worker:
             receiving=ByteBudget(RECEIVING_BYTES),
             sending=ByteBudget(SENDING_BYTES),
             reading=ByteBudget(READING_BYTES),
+            slots=Slots(SENDING_BYTES),
         )
         damage = DamageReports(writer, topology, maps, store_clock)
         store = Store(

@@ -5,11 +5,16 @@ padded with zeros. Only the payload of a fragment is stored, sent or hashed; the
 differs between its versions, so it is made here from a template when the library is to decode. The code works on
 columns: a block of each of k shards gives the same block of any other, at any length. The library decodes a flipped
 byte without a word: whoever calls verifies the columns first.
+
+The library copies what it codes four times over, so the parity of what is written is computed by ISA-L itself, the one
+that the library brings and has loaded, in the buffer that the shards are sent from. Both must agree before it is used.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
@@ -26,6 +31,38 @@ _HEAD = struct.Struct("<IIIQ")  # index, payload size, metadata size, original s
 _METADATA_BYTES = 59  # what the header's own checksum covers
 _CHECKSUM = struct.Struct("<I")
 _CHECKSUM_AT = 67
+_ISAL_NAMES = ("libisal-pyeclib.so.2", "libisal.so.2")
+_TABLE_BYTES = 32  # ISA-L's, for each coefficient of the parity rows
+
+
+class IsalEncoder:
+    """ISA-L's parity of a profile, by pointers into the caller's buffer; the interpreter's lock is free meanwhile."""
+
+    def __init__(self, isal: ctypes.CDLL, k: int, m: int) -> None:
+        self._k, self._m = k, m
+        self._isal = isal
+        matrix = (ctypes.c_ubyte * ((k + m) * k))()
+        self._tables = (ctypes.c_ubyte * (_TABLE_BYTES * k * m))()
+        isal.gf_gen_cauchy1_matrix(matrix, k + m, k)
+        isal.ec_init_tables(k, m, ctypes.byref(matrix, k * k), self._tables)
+        self._pointers = ctypes.c_void_p * (k + m)
+        self._parity_at = k * ctypes.sizeof(ctypes.c_void_p)
+
+    def add_parity(self, shards: Buffer, size: int) -> None:
+        first = ctypes.addressof(ctypes.c_char.from_buffer(shards))
+        pointers = self._pointers(*range(first, first + (self._k + self._m) * size, size))
+        parity = ctypes.byref(pointers, self._parity_at)
+        self._isal.ec_encode_data(size, self._k, self._m, self._tables, pointers, parity)
+
+
+def load_isal() -> ctypes.CDLL | None:
+    """The ISA-L that is in this process already, whatever the library's packager called it."""
+    for name in _ISAL_NAMES:
+        try:
+            return ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+        except OSError:
+            continue
+    return None
 
 
 class Codec:
@@ -39,6 +76,7 @@ class Codec:
         self.total = k + m
         self._driver = ECDriver(k=k, m=m, ec_type=CODEC_NAME)
         self._template = self._checked_template()
+        self._isal = self._checked_isal(load_isal())
 
     def shard_size(self, ciphertext_size: int) -> int:
         return -(-ciphertext_size // self.k)
@@ -46,6 +84,15 @@ class Codec:
     def encode(self, ciphertext: bytes) -> list[memoryview]:
         """The payloads of all k+m shards, in order."""
         return [memoryview(fragment)[_HEADER_BYTES:] for fragment in self._driver.encode(ciphertext)]
+
+    def add_parity(self, shards: memoryview, size: int) -> None:
+        """All k+m shards of `size` bytes stand one after another: the k first hold data, the others are overwritten."""
+        assert len(shards) == self.total * size
+        if self._isal is not None:
+            self._isal.add_parity(shards, size)
+        else:
+            parity = self._driver.encode(bytes(shards[: self.k * size]))[self.k :]
+            shards[self.k * size :] = b"".join([fragment[_HEADER_BYTES:] for fragment in parity])
 
     def decode(self, payloads: Mapping[int, Buffer], size: int) -> bytes:
         """The ciphertext, `size` bytes long, from any k whole payloads."""
@@ -82,6 +129,18 @@ class Codec:
         if b"".join(fragment[_HEADER_BYTES:] for fragment in fragments[: self.k]) != sample:
             raise RuntimeError("the installed liberasurecode is not systematic")
         return self._template
+
+    def _checked_isal(self, isal: ctypes.CDLL | None) -> IsalEncoder | None:
+        """None where there is no ISA-L, or it codes otherwise than the library as installed."""
+        if isal is None:
+            return None
+        size = 97
+        data = bytes((7 * at + 3) % 251 for at in range(self.k * size))
+        shards = bytearray(self.total * size)
+        shards[: len(data)] = data
+        encoder = IsalEncoder(isal, self.k, self.m)
+        encoder.add_parity(shards, size)
+        return encoder if b"".join(self.encode(data)) == shards else None
 
 
 @functools.lru_cache(maxsize=16)

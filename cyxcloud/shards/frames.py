@@ -53,21 +53,28 @@ class BlobCipher:
         self._gcm = AESGCM(dek)
         self._aad = _AAD.pack(blob)
 
-    def seal(self, chunk: int, plaintext: Buffer, scratch: bytearray | None = None) -> bytes:
-        """The ciphertext of a whole chunk; `scratch` has room for it and is overwritten."""
+    def seal(self, chunk: int, plaintext: Buffer) -> bytes:
+        """The ciphertext of a whole chunk."""
         size = len(plaintext)
         assert 0 < size <= CHUNK_BYTES
         if size <= FRAME_BYTES:
             return self._gcm.encrypt(_NONCE.pack(chunk, 0), plaintext, self._aad)
+        sealed = bytearray(sealed_size(size))
+        self.seal_into(chunk, plaintext, memoryview(sealed))
+        return bytes(sealed)
+
+    def seal_into(self, chunk: int, plaintext: Buffer, target: memoryview) -> None:
+        """The same, written where it is wanted; `target` is just as long."""
+        size = len(plaintext)
+        assert 0 < size <= CHUNK_BYTES
         source = memoryview(plaintext)
-        target = memoryview(bytearray(sealed_size(size)) if scratch is None else scratch)
         at = 0
         for frame, start in enumerate(range(0, size, FRAME_BYTES)):
             piece = source[start : start + FRAME_BYTES]
             end = at + len(piece) + TAG_BYTES
             self._gcm.encrypt_into(_NONCE.pack(chunk, frame), piece, self._aad, target[at:end])
             at = end
-        return bytes(target[:at])
+        assert at == len(target)
 
     def open(self, chunk: int, frame: int, sealed: Buffer) -> bytes:
         """The plaintext of one frame."""

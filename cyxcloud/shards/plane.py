@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from cyxcloud.core.clock import Clock
 from cyxcloud.shards.budget import ByteBudget
 from cyxcloud.shards.buffers import BufferPool
-from cyxcloud.shards.frames import CHUNK_BYTES, sealed_size
+from cyxcloud.shards.frames import CHUNK_BYTES
 from cyxcloud.shards.hosts import HostMap
 from cyxcloud.shards.placement import PlacementPool
+from cyxcloud.shards.slots import Slots
 
 # About a millisecond of hashing, coding and encrypting: no longer than a listing holds the event loop. Below it a hop
 # to a thread, and two threads' handing the interpreter back and forth, cost up to a third more than the work itself.
@@ -49,4 +50,4 @@ class DataPlane:
     reading: ByteBudget  # chunks fetched and decoded, not yet sent to their client
     limits: Limits = field(default_factory=Limits)
     plain: BufferPool = field(default_factory=lambda: BufferPool(CHUNK_BYTES, IDLE_BUFFERS))
-    sealed: BufferPool = field(default_factory=lambda: BufferPool(sealed_size(CHUNK_BYTES), IDLE_BUFFERS))
+    slots: Slots = field(default_factory=Slots)

@@ -84,13 +84,16 @@ class BlobSink:
         try:
             plaintext: Buffer = buffer if length == len(buffer) else memoryview(buffer)[:length]
             encoded = await encode(plane, self.cipher, index, plaintext, placement)
-            if reading is not None:
-                await asyncio.wait([reading])
-            self._unreserve(len(buffer))
-            # Not where this was cancelled: a thread may still read it then.
-            plane.plain.give(buffer)
-            del plaintext, buffer
-            return await ChunkSend(plane, self.blob, index, encoded).run(placement)
+            try:
+                if reading is not None:
+                    await asyncio.wait([reading])
+                self._unreserve(len(buffer))
+                # Not where this was cancelled: a thread may still read it then.
+                plane.plain.give(buffer)
+                del plaintext, buffer
+                return await ChunkSend(plane, self.blob, index, encoded).run(placement)
+            finally:
+                encoded.release()
         finally:
             plane.sending.release(coded)
 

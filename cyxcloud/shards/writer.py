@@ -9,16 +9,20 @@ caller's transaction; what a crash leaves are shards of an unreferenced blob, re
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from cyxcloud.core.ids import BlobId, PlacementId
-from cyxcloud.shards.chunk import EncodedChunk, encode_chunk
-from cyxcloud.shards.erasure import Codec, codec
+from cyxcloud.shards.chunk import EncodedChunk, coded_size, encode_chunk
+from cyxcloud.shards.erasure import codec
 from cyxcloud.shards.frames import FRAME_BYTES, BlobCipher, Buffer
 from cyxcloud.shards.hosts import HostGroup
 from cyxcloud.shards.placement import NoPlacement, Placement
 from cyxcloud.shards.plane import INLINE_BYTES, DataPlane
 from cyxcloud.wire.shardhost import PutBatch
+from cyxcloud.wire.sharing import Slot
 from cyxcloud.wire.status import HostRefused, HostUnavailable, Status, WireError
 
 Statuses = dict[int, Status]
@@ -49,7 +53,10 @@ async def store_chunk(plane: DataPlane, cipher: BlobCipher, index: int, plaintex
     """Encode a chunk and make it durable, at once: for a blob of one small chunk. Others go through a BlobSink."""
     placement = await find_placement(plane)
     encoded = await encode(plane, cipher, index, plaintext, placement)
-    return await ChunkSend(plane, cipher.blob, index, encoded).run(placement)
+    try:
+        return await ChunkSend(plane, cipher.blob, index, encoded).run(placement)
+    finally:
+        encoded.release()
 
 
 async def find_placement(plane: DataPlane, tried: Placement | None = None) -> Placement:
@@ -69,21 +76,32 @@ async def find_placement(plane: DataPlane, tried: Placement | None = None) -> Pl
 async def encode(
     plane: DataPlane, cipher: BlobCipher, index: int, plaintext: Buffer, placement: Placement
 ) -> EncodedChunk:
+    """What is not small lies in a slot, which is the caller's to release."""
     code = codec(placement.k, placement.m)
     if len(plaintext) <= FRAME_BYTES:
         return encode_chunk(cipher, index, plaintext, code)
-    if len(plaintext) <= INLINE_BYTES:
-        return _encode_big(plane, cipher, index, plaintext, code)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(plane.threads, _encode_big, plane, cipher, index, plaintext, code)
-
-
-def _encode_big(plane: DataPlane, cipher: BlobCipher, index: int, plaintext: Buffer, code: Codec) -> EncodedChunk:
-    scratch = plane.sealed.take()
+    slot = plane.slots.take(coded_size(len(plaintext), code))
     try:
-        return encode_chunk(cipher, index, plaintext, code, scratch)
-    finally:
-        plane.sealed.give(scratch)
+        if len(plaintext) <= INLINE_BYTES:
+            return encode_chunk(cipher, index, plaintext, code, slot)
+        return await _encode_in_thread(plane, slot, partial(encode_chunk, cipher, index, plaintext, code, slot))
+    except BaseException:
+        slot.release()
+        raise
+
+
+async def _encode_in_thread(plane: DataPlane, slot: Slot, work: Callable[[], EncodedChunk]) -> EncodedChunk:
+    """A thread that has begun goes on when nobody waits for it any more: it holds the slot as well."""
+    loop = asyncio.get_running_loop()
+    job = plane.threads.submit(work)
+    slot.hold()
+    job.add_done_callback(lambda _: _release_soon(loop, slot))
+    return await asyncio.wrap_future(job)
+
+
+def _release_soon(loop: asyncio.AbstractEventLoop, slot: Slot) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody takes slots any more
+        loop.call_soon_threadsafe(slot.release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +202,7 @@ class ChunkSend:
             block_hashes=hashes,
             proofs=proofs,
             payloads=payloads,
+            slot=encoded.slot,
         )
 
 

@@ -51,6 +51,7 @@ from cyxcloud.wire.shardhost import (
     ShardHost,
     VerifyAnswer,
 )
+from cyxcloud.wire.sharing import FEATURE_SHARE, SharedMemory, Shares
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, ScrubAction, Status, WireError
 
 __all__ = [
@@ -92,6 +93,7 @@ class HostClient:
         self._dialling: asyncio.Task[None] | None = None
         self.features: frozenset[str] = frozenset()
         self._lends = False
+        self._shares = Shares(socket, self._in_use)
         self.last_error: str = "not started"
 
     @property
@@ -132,8 +134,13 @@ class HostClient:
         if connection.paused:
             await connection.writable()
         request_id = connection.take_id()
-        envelope = put_message(batch, request_id, int(seconds * 1000))
-        call = connection.send(envelope, payload_views(batch.payloads, batch.shard_size), seconds)
+        slot = batch.slot
+        if slot is not None and self._shares.has(slot.memory):
+            envelope = put_message(batch, request_id, int(seconds * 1000), slot)
+            call = connection.send_put(envelope, (), seconds, slot)
+        else:
+            envelope = put_message(batch, request_id, int(seconds * 1000))
+            call = connection.send_put(envelope, payload_views(batch.payloads, batch.shard_size), seconds, slot)
         try:
             await connection.wait(request_id, call)
         except HostUnavailable:
@@ -242,6 +249,9 @@ class HostClient:
             raise HostUnavailable(f"{self._socket}: {self.last_error}")
         return self._connection
 
+    def _in_use(self, memory: SharedMemory) -> bool:
+        return self._connection is not None and self._connection.uses(memory)
+
     async def _ask(self, envelope: pb.Envelope, seconds: float = CONTROL_SECONDS) -> Answer:
         connection = self._connected()
         envelope.request_id = request_id = connection.take_id()
@@ -278,6 +288,7 @@ class HostClient:
             raise
         self.features = frozenset(hello.features)
         self._lends = FEATURE_LEND in self.features
+        self._shares.begin(can_share=FEATURE_SHARE in self.features)
         self._connection = connection
         self._ready.set()
 
@@ -288,5 +299,6 @@ class HostClient:
     def _disconnected(self, error: Exception | None) -> None:
         self.last_error = f"connection lost: {error}" if error else "connection closed by the host"
         self._connection = None
+        self._shares.end()
         self._ready.clear()
         self._lost.set()

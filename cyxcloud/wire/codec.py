@@ -22,6 +22,7 @@ from cyxcloud.wire.shardhost import (
     VerifyAnswer,
     range_bytes,
 )
+from cyxcloud.wire.sharing import Slot
 from cyxcloud.wire.status import STATUS_BY_CODE, NodeState, Status, WireError
 
 PROTOCOL_MIN = 1
@@ -97,15 +98,20 @@ def parse_node(message: pb.NodeInfo) -> NodeInfo:
     )
 
 
-def put_message(batch: PutBatch, request_id: int, deadline_ms: int) -> pb.Envelope:
+def put_message(batch: PutBatch, request_id: int, deadline_ms: int, shared: Slot | None = None) -> pb.Envelope:
+    """With `shared` no payload follows: the host has that slot's memory mapped."""
     count = len(batch.indexes)
     assert count == len(batch.nodes) == len(batch.block_hashes) == len(batch.proofs) == len(batch.payloads)
     # Attributes set one by one cost half of what keyword construction does.
     envelope = pb.Envelope()
     envelope.request_id = request_id
     envelope.deadline_ms = deadline_ms
-    envelope.payload_bytes = count * batch.shard_size
     put = envelope.put
+    if shared is None:
+        envelope.payload_bytes = count * batch.shard_size
+    else:
+        assert shared.memory is not None
+        put.memory, put.memory_offset = shared.memory.number, shared.offset
     put.blob, put.chunk, put.total, put.shard_size = batch.blob, batch.chunk, batch.total, batch.shard_size
     put.nodes = b"".join(batch.nodes)
     put.indexes = bytes(batch.indexes)
@@ -115,17 +121,27 @@ def put_message(batch: PutBatch, request_id: int, deadline_ms: int) -> pb.Envelo
     return envelope
 
 
-def parse_put(message: pb.PutShards, payload: memoryview) -> PutBatch:
+def parse_put(message: pb.PutShards, payload: memoryview, memory: memoryview | None = None) -> PutBatch:
+    """`memory` is what the message names, if it names one."""
     indexes, proofs, size = message.indexes, list(message.proofs), message.shard_size
     nodes = split_nodes(message.nodes, len(indexes))
     step = HASH_BYTES * block_count(size)
     hashes = message.block_hashes
     if not indexes or size == 0 or not 0 < message.total <= 256:
         raise WireError("a put without shards, size or total")
-    if len(hashes) != step * len(indexes) or len(proofs) != len(indexes) or len(payload) != size * len(indexes):
+    if len(hashes) != step * len(indexes) or len(proofs) != len(indexes):
         raise WireError("a put whose lengths disagree")
+    if len(payload) != (0 if memory is not None else size * len(indexes)):
+        raise WireError("a put whose payload has another length")
     if max(indexes) >= message.total or any(len(proof) > 8 * HASH_BYTES for proof in proofs):
         raise WireError("a put with an index or a proof outside its tree")
+    if memory is not None:
+        shards = memory[message.memory_offset : message.memory_offset + size * message.total]
+        if len(shards) != size * message.total:
+            raise WireError("a put of shards beyond the memory that they shall lie in")
+        payloads = [shards[at * size : (at + 1) * size] for at in indexes]
+    else:
+        payloads = [payload[at : at + size] for at in range(0, len(payload), size)]
     return PutBatch(
         blob=BlobId(message.blob),
         chunk=message.chunk,
@@ -135,7 +151,7 @@ def parse_put(message: pb.PutShards, payload: memoryview) -> PutBatch:
         nodes=nodes,
         block_hashes=[hashes[at : at + step] for at in range(0, len(hashes), step)],
         proofs=proofs,
-        payloads=[payload[at : at + size] for at in range(0, len(payload), size)],
+        payloads=payloads,
         verify=message.verify,
     )
 

@@ -1,7 +1,8 @@
 """One connection of a client to a host: calls in flight, their answers, their deadlines.
 
 An answer is matched by its request id; one that comes after its deadline is received and dropped. A caller's own buffer
-is never written to after its call has ended: the rest of such a payload goes elsewhere.
+is never written to after its call has ended: the rest of such a payload goes elsewhere. The slot that a put was sent
+from is held until the host's last word on it, even where nobody waits for that any more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from cyxcloud.core.merkle import Buffer
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.framing import FrameProtocol, frame
+from cyxcloud.wire.sharing import SharedMemory, Slot
 from cyxcloud.wire.status import STATUS_BY_CODE, HostRefused, HostUnavailable, Status, WireError
 
 # Two big chunks may be under way before a writer waits for the socket.
@@ -44,6 +46,7 @@ class Connection(FrameProtocol):
         self._on_hello = on_hello
         self._on_lost = on_lost
         self._calls: dict[int, Call] = {}
+        self._slots: dict[int, Slot] = {}  # of puts that the host has not answered for good
         self._next_id = 1
         self._receiving: Call | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -73,11 +76,22 @@ class Connection(FrameProtocol):
             self.transport.write(head)
         return call
 
+    def send_put(self, envelope: pb.Envelope, payloads: Sequence[Buffer], seconds: float, slot: Slot | None) -> Call:
+        call = self.send(envelope, payloads, seconds)
+        if slot is not None:
+            slot.hold()
+            self._slots[envelope.request_id] = slot
+        return call
+
     async def wait(self, request_id: int, call: Call) -> Answer:
         try:
             return await call.future
         finally:
             self._forget(request_id, call)
+
+    def uses(self, memory: SharedMemory) -> bool:
+        """Whether the host may still read of it for one of our puts."""
+        return any(slot.memory is memory for slot in self._slots.values())
 
     @property
     def paused(self) -> bool:
@@ -112,6 +126,9 @@ class Connection(FrameProtocol):
         self.resume_writing()
         self.transport = None
         error = exc or self._error
+        for slot in self._slots.values():
+            slot.lose()
+        self._slots.clear()
         for call in self._calls.values():
             if not call.future.done():
                 call.future.set_exception(HostUnavailable(f"connection lost: {error}"))
@@ -143,6 +160,8 @@ class Connection(FrameProtocol):
             self._on_hello(message.hello)
             if message.request_id == 0:
                 return
+        if self._slots:
+            self._release_slot(message)
         call = self._calls.get(message.request_id)
         if call is None or call.future.done():
             return
@@ -153,6 +172,12 @@ class Connection(FrameProtocol):
             call.future.set_exception(HostRefused(status, message.error.text))
         else:
             call.future.set_result((message, payload))
+
+    def _release_slot(self, message: pb.Envelope) -> None:
+        if message.HasField("error") or message.put_result.last:
+            slot = self._slots.pop(message.request_id, None)
+            if slot is not None:
+                slot.release()
 
     @staticmethod
     def _put_result(message: pb.Envelope, call: Call) -> None:

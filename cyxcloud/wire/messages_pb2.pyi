@@ -114,7 +114,7 @@ class Hello(_message.Message):
     def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ..., role: _Optional[str] = ..., cluster_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ...) -> None: ...
 
 class PutShards(_message.Message):
-    __slots__ = ("blob", "chunk", "total", "shard_size", "nodes", "indexes", "block_hashes", "proofs", "verify")
+    __slots__ = ("blob", "chunk", "total", "shard_size", "nodes", "indexes", "block_hashes", "proofs", "verify", "memory", "memory_offset")
     BLOB_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +124,8 @@ class PutShards(_message.Message):
     BLOCK_HASHES_FIELD_NUMBER: _ClassVar[int]
     PROOFS_FIELD_NUMBER: _ClassVar[int]
     VERIFY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_OFFSET_FIELD_NUMBER: _ClassVar[int]
     blob: int
     chunk: int
     total: int
@@ -133,7 +135,9 @@ class PutShards(_message.Message):
     block_hashes: bytes
     proofs: _containers.RepeatedScalarFieldContainer[bytes]
     verify: bool
-    def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., total: _Optional[int] = ..., shard_size: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ..., verify: _Optional[bool] = ...) -> None: ...
+    memory: int
+    memory_offset: int
+    def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., total: _Optional[int] = ..., shard_size: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ..., verify: _Optional[bool] = ..., memory: _Optional[int] = ..., memory_offset: _Optional[int] = ...) -> None: ...
 
 class PutResult(_message.Message):
     __slots__ = ("indexes", "statuses", "last")

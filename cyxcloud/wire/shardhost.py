@@ -13,6 +13,7 @@ from typing import Protocol
 
 from cyxcloud.core.ids import BlobId, NodeId, SessionNumber, ShardId
 from cyxcloud.core.merkle import BLOCK_BYTES, Buffer
+from cyxcloud.wire.sharing import Slot
 from cyxcloud.wire.status import NodeState, ScrubAction, Status
 
 # A put may wait for a disk that is busy with another process' writeback; a read is hedged long before its deadline.
@@ -54,6 +55,7 @@ class PutBatch:
     proofs: Sequence[bytes]
     payloads: Sequence[Buffer]
     verify: bool = False
+    slot: Slot | None = None  # what the payloads are parts of: all shards of the chunk
 
 
 @dataclass(frozen=True, slots=True)

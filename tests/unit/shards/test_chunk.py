@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from cyxcloud.core import merkle
 from cyxcloud.core.ids import BlobId
-from cyxcloud.shards.chunk import encode_chunk
+from cyxcloud.shards.chunk import coded_size, encode_chunk
 from cyxcloud.shards.erasure import codec
 from cyxcloud.shards.frames import BlobCipher, sealed_size
+from cyxcloud.shards.slots import Slots
 from tests.unit.shards.rig import DEK, some_bytes
 
 
@@ -40,3 +41,10 @@ def test_each_shard_proves_itself_under_the_root(profile: tuple[int, int], size:
         assert b"".join(leaves) == chunk.block_hashes[index]
         root = merkle.root_from_proof(merkle.tree_root(leaves), index, code.total, chunk.proofs[index])
         assert root == chunk.root
+
+
+def test_what_a_slot_held_before_is_in_no_shard() -> None:
+    code, data, cipher = codec(10, 4), some_bytes(100_001), BlobCipher(BlobId(1), DEK)
+    slot = Slots().take(coded_size(len(data), code))
+    slot.view[:] = b"\xff" * len(slot.view)
+    assert encode_chunk(cipher, 0, data, code, slot).payloads == encode_chunk(cipher, 0, data, code).payloads

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyxcloud.core.merkle import BLOCK_BYTES
-from cyxcloud.shards.erasure import Codec, codec
+from cyxcloud.shards import erasure
+from cyxcloud.shards.erasure import Codec, codec, load_isal
 from tests.unit.shards.rig import some_bytes
 
 PROFILES = [(10, 4), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1), (1, 1)]
@@ -65,6 +67,34 @@ def test_columns_rebuild_block_by_block(profile: tuple[int, int], size: int, dat
     assert {index: bytes(column) for index, column in rebuilt.items()} == {
         index: bytes(payloads[index][start:end]) for index in lost
     }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("by", ["isal", "library"])
+def test_parity_in_place_is_what_the_library_gives(
+    profile: tuple[int, int], by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "library":
+        monkeypatch.setattr(erasure, "_ISAL_NAMES", ())
+    code = Codec(*profile)
+    assert (code._isal is not None) is (by == "isal")
+    for size in (1, 31, 6556):
+        data = some_bytes(size * code.k)
+        shards = memoryview(bytearray(some_bytes(size * code.total)))
+        shards[: len(data)] = data
+        code.add_parity(shards, size)
+        assert shards == b"".join(code.encode(data))
+
+
+def test_an_isal_that_codes_otherwise_is_not_used() -> None:
+    isal = load_isal()
+    assert isal is not None
+    other = SimpleNamespace(
+        gf_gen_cauchy1_matrix=isal.gf_gen_rs_matrix,
+        ec_init_tables=isal.ec_init_tables,
+        ec_encode_data=isal.ec_encode_data,
+    )
+    assert Codec(10, 4)._checked_isal(other) is None  # type: ignore[arg-type]
 
 
 def test_too_few_columns_are_refused() -> None:

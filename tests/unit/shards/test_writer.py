@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from cyxcloud.core.ids import BlobId, ShardId
 from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher
 from cyxcloud.shards.sink import BlobSink
+from cyxcloud.shards.slots import Slots
 from cyxcloud.shards.writer import QuorumLost, ShardConflict, store_chunk
 from cyxcloud.wire.memory import MemoryHost
 from cyxcloud.wire.status import HostRefused, Status, WireError
@@ -217,6 +220,43 @@ async def test_abort_stops_and_gives_everything_back() -> None:
         await sink.abort()
         assert (plane.plane.receiving.used, plane.plane.sending.used) == (0, 0)
         assert plane.plane.pool._load == {}
+
+
+async def test_a_thread_that_still_encodes_holds_its_slot() -> None:
+    """Else the next chunk's shards would be written over while they are hashed and sent."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(BlobCipher):
+        def seal_into(self, chunk: int, plaintext: Any, target: memoryview) -> None:
+            begun.set()
+            go_on.wait(20)
+            super().seal_into(chunk, plaintext, target)
+
+    with rig() as one:
+        plane = replace(one.plane, slots=Slots(4 * MIB))
+        storing = asyncio.create_task(store_chunk(plane, Slow(BlobId(9), DEK), 0, bytes(2 * MIB)))
+        await asyncio.to_thread(begun.wait, 20)
+        storing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await storing
+        assert plane.slots.take(2 * MIB).memory is None
+        go_on.set()
+        async with asyncio.timeout(20):
+            while plane.slots.take(2 * MIB).memory is None:
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("size", [100_000, 2 * MIB])
+async def test_a_slot_is_free_again_when_its_chunk_is_stored_or_lost(size: int) -> None:
+    with rig(nodes_each=14) as one:
+        plane = replace(one.plane, slots=Slots(4 * MIB))
+        await store_chunk(plane, one.cipher(), 0, bytes(size))
+        one.memory[0].available = False
+        sink = BlobSink(plane, BlobId(5), DEK)
+        await sink.put_chunk(0, await sink.buffer(size), size)
+        with pytest.raises(QuorumLost):
+            await sink.finish()
+        assert plane.slots.take(4 * MIB).memory is not None
 
 
 async def test_abandon_gives_back_the_chunks_that_were_durable() -> None:

@@ -30,6 +30,7 @@ from cyxcloud.wire.codec import (
 from cyxcloud.wire.framing import MAX_MESSAGE_BYTES, FrameProtocol, frame
 from cyxcloud.wire.orders import Order, decode_order, decode_receipt, encode_order
 from cyxcloud.wire.shardhost import Extent, GetBatch, NodeInfo, PutBatch, ScrubProgress, range_bytes
+from cyxcloud.wire.sharing import SharedMemory, Slot
 from cyxcloud.wire.status import NodeState, ScrubAction, Status, WireError
 
 NODE = NodeId(bytes(range(32)))
@@ -144,6 +145,35 @@ def test_put_that_contradicts_itself_is_refused(change: dict[str, Any]) -> None:
         setattr(message, name, value)
     with pytest.raises(WireError):
         parse_put(message, memoryview(b"abcdefgh"))
+
+
+def shared_put() -> tuple[pb.PutShards, memoryview]:
+    """The same put, its shards in shared memory; and that memory."""
+    memory = SharedMemory(8192)
+    memory.number = 99
+    memory.view[4096 + 2 * 4 : 4096 + 3 * 4] = b"abcd"
+    memory.view[4096 + 9 * 4 : 4096 + 10 * 4] = b"efgh"
+    slot = Slot(memory.view[4096 : 4096 + 14 * 4], memory, 4096, lambda _: None)
+    envelope = put_message(PUT, 1, 1, slot)
+    assert envelope.payload_bytes == 0
+    return envelope.put, memory.view
+
+
+def test_put_from_shared_memory_takes_its_shards_by_index() -> None:
+    message, memory = shared_put()
+    assert message.memory == 99
+    parsed = parse_put(message, memoryview(b""), memory)
+    assert [bytes(payload) for payload in parsed.payloads] == PUT.payloads
+    with pytest.raises(WireError, match="payload"):
+        parse_put(message, memoryview(b"abcdefgh"), memory)
+
+
+@pytest.mark.parametrize("offset", [8192 - 14 * 4 + 1, 8192, 1 << 40])
+def test_put_from_beyond_the_shared_memory_is_refused(offset: int) -> None:
+    message, memory = shared_put()
+    message.memory_offset = offset
+    with pytest.raises(WireError, match="beyond"):
+        parse_put(message, memoryview(b""), memory)
 
 
 def test_overlong_proof_is_refused() -> None:
