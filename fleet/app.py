@@ -21,6 +21,7 @@ from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.nodewatch import NodeWatch
+from fleet.reconcile import Reconciler
 from fleet.sessions import SessionWatch
 from fleet.storeclock import CoordinatorClock
 
@@ -48,6 +49,15 @@ async def run(spec: CoordinatorSpec) -> None:
             NodeWatch(hosts, reader, writer, store_clock),
             session_watch,
             Deletions(hosts, reader, writer, store_clock, signer),
+            Reconciler(
+                hosts,
+                reader,
+                writer,
+                store_clock,
+                session_watch,
+                interval_seconds=spec.reconcile.interval,
+                grace_seconds=spec.delete_grace_seconds,
+            ),
             Checkpoints(writer),
             UsageFold(writer),
             UploadSweep(reader, writer, store_clock, spec.delete_grace_seconds),

@@ -35,6 +35,11 @@ class SessionWatch:
         return await self._writer.submit(lambda conn: sessions.close(conn, number, now_ms))
 
     async def step(self, now: float) -> Did | Idle:
+        await self.close_lapsed(now)
+        return Idle(now + WATCH_SECONDS)
+
+    async def close_lapsed(self, now: float) -> None:
+        """Closes those whose beat has stood still for too long."""
         rows = sessions.open_ones(self._reader)
         seen: dict[SessionNumber, tuple[int, float]] = {}
         for row in rows:
@@ -48,4 +53,3 @@ class SessionWatch:
             now_ms = self._clock.now_ms()
             closed = await self._writer.submit(lambda conn: sessions.close_lapsed(conn, lapsed, now_ms))
             log.warning("write sessions lapsed", closed=closed)
-        return Idle(now + WATCH_SECONDS)

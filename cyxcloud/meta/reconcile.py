@@ -88,10 +88,10 @@ def is_known(conn: Connection, number: SessionNumber) -> bool:
     return conn.one(_known, {"at": number}) is not None
 
 
-def put(conn: Connection, row: ReconcileRow) -> None:
-    conn.run(
-        _put, {name: getattr(row, name) for name in _NAMES} | {"state": str(row.state), "allowed": int(row.allowed)}
-    )
+def put(conn: Connection, rows: Iterable[ReconcileRow]) -> None:
+    for row in rows:
+        values = {name: getattr(row, name) for name in _NAMES}
+        conn.run(_put, values | {"state": str(row.state), "allowed": int(row.allowed)})
 
 
 def read_all(conn: Connection) -> list[ReconcileRow]:

@@ -313,13 +313,14 @@ class ReconcileState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReconcileRow:
-    """What the last whole pass found on a node. `allowed`: an operator has let the next one go on, however much."""
+    """What the last whole pass found on a node. `allowed`: an operator lets the next one go on, however much it
+    finds."""
 
     node: NodeNumber
     state: ReconcileState
     unreferenced_bytes: int
     unreferenced_shards: int
-    finished_at_ms: int
+    began_at_ms: int
     allowed: bool = False
 
 

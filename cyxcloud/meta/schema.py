@@ -294,7 +294,7 @@ reconcile = Table(
     _text("state"),
     _id("unreferenced_bytes"),
     _id("unreferenced_shards"),
-    _id("finished_at_ms"),
+    _id("began_at_ms"),
     _small("allowed"),
 )
 delete_order = Table(

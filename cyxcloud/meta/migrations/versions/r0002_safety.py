@@ -37,6 +37,6 @@ def upgrade() -> None:
         Column("state", Text, nullable=False),
         Column("unreferenced_bytes", Id, nullable=False),
         Column("unreferenced_shards", Id, nullable=False),
-        Column("finished_at_ms", Id, nullable=False),
+        Column("began_at_ms", Id, nullable=False),
         Column("allowed", SmallInteger, nullable=False),
     )
