@@ -24,15 +24,18 @@ EVIDENCE_MS = 90 * 24 * 3600 * 1000
 
 
 class Checkpoints:
+    """`gate` is held while the main file has to stay as it is: for a snapshot."""
+
     name = "checkpoints"
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, gate: asyncio.Lock) -> None:
+        self._writer, self._gate = writer, gate
         self._wal = Path(f"{writer.path}-wal")
 
     async def step(self, now: float) -> Did | Idle:
         if self._wal.stat().st_size >= CHECKPOINT_BYTES:
-            await asyncio.to_thread(self._writer.checkpoint, truncate=True)
+            async with self._gate:
+                await asyncio.to_thread(self._writer.checkpoint, truncate=True)
         return Idle(now + CHECKPOINT_SECONDS)
 
 

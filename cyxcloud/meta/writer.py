@@ -71,14 +71,15 @@ class Writes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Pages in the WAL and pages of it that are in the main file now; `complete` when these are all."""
+    """Pages in the WAL and pages of it that are in the main file now; `complete` when these are all. Both are -1
+    where somebody else was checkpointing."""
 
     wal_pages: int
     moved_pages: int
 
     @property
     def complete(self) -> bool:
-        return self.wal_pages == self.moved_pages
+        return 0 <= self.wal_pages == self.moved_pages
 
 
 class BoundWriter:
