@@ -23,6 +23,10 @@ from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.nodewatch import NodeWatch
 from fleet.reconcile import Reconciler
 from fleet.sessions import SessionWatch
+from fleet.snapshot_store import SnapshotStore
+from fleet.snapshot_taking import STATE_NAME, SnapshotTaker
+from fleet.snapshots import Snapshots
+from fleet.snapshots import routes as snapshot_routes
 from fleet.storeclock import CoordinatorClock
 
 
@@ -42,6 +46,25 @@ async def run(spec: CoordinatorSpec) -> None:
         await host.start()
     store_clock = CoordinatorClock(clock, reader, writer)
     session_watch = SessionWatch(reader, writer, store_clock)
+    gate = asyncio.Lock()
+    snapshot_store = SnapshotStore(
+        hosts=hosts,
+        reader=reader,
+        writer=writer,
+        clock=store_clock,
+        monotonic=clock,
+        wrapping=keyring.wrapping,
+        delete_grace_seconds=spec.delete_grace_seconds,
+    )
+    snapshots = Snapshots(
+        store=snapshot_store,
+        taker=lambda store: SnapshotTaker(store, writer, hosts, known, keyring.master, gate),
+        cluster=known,
+        interval_seconds=spec.snapshot.interval,
+        clock=store_clock,
+        monotonic=clock,
+        state_path=writer.path.with_name(STATE_NAME),
+    )
     signer = Signer(Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator), known)
     runner = Runner(
         [
@@ -58,17 +81,21 @@ async def run(spec: CoordinatorSpec) -> None:
                 interval_seconds=spec.reconcile.interval,
                 grace_seconds=spec.delete_grace_seconds,
             ),
-            Checkpoints(writer),
+            Checkpoints(writer, gate),
+            snapshots,
             UsageFold(writer),
             UploadSweep(reader, writer, store_clock, spec.delete_grace_seconds),
             Evidence(writer, store_clock),
         ],
         clock,
     )
+    control = control_app(session_watch, runner)
+    control.add_routes(snapshot_routes(snapshots, runner))
     try:
-        async with _listening(spec, control_app(session_watch, runner)):
+        async with _listening(spec, control):
             await runner.run()
     finally:
+        snapshot_store.close()
         for host in hosts:
             await host.close()
         await asyncio.to_thread(writer.close)

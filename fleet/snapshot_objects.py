@@ -88,9 +88,7 @@ async def give_up_all_but(store: Store, live: AbstractSet[bytes]) -> int:
     """Removes the objects that are not named; their bytes stay for the delete grace."""
     gone, after, more = 0, b"", True
     while more:
-        page = listing.page(
-            store.reader, SNAPSHOT_BUCKET, prefix=b"", delimiter=b"", after=after, limit=PAGE_KEYS
-        )
+        page = listing.page(store, SNAPSHOT_BUCKET, prefix=b"", delimiter=b"", after=after, limit=PAGE_KEYS)
         dead = {each.key for each in page.objects} - live
         await give_up(store, dead)
         gone += len(dead)

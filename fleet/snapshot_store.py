@@ -44,6 +44,7 @@ FOLLOW_SECONDS = 1.0
 class SnapshotStore:
     def __init__(
         self,
+        *,
         hosts: Sequence[ShardHost],
         reader: Connection,
         writer: Writer,

@@ -107,9 +107,7 @@ class SnapshotTaker:
         try:
             manifest, groups = await self._write(sequence, before, written)
             encoded = manifest.encode()
-            leading = await objects.write(
-                store, self.master, objects.manifest_key(sequence), BytesBody(encoded)
-            )
+            leading = await objects.write(store, self.master, objects.manifest_key(sequence), BytesBody(encoded))
             written.append(leading)
             pointer = self._pointer(manifest.summary, leading)
         except BaseException:
@@ -132,9 +130,7 @@ class SnapshotTaker:
         of = found.summary
         return found if (of.cluster_id, of.incarnation) == (self.cluster.cluster_id, self.cluster.incarnation) else None
 
-    async def _write(
-        self, sequence: int, before: Manifest | None, written: list[StoredBlob]
-    ) -> tuple[Manifest, int]:
+    async def _write(self, sequence: int, before: Manifest | None, written: list[StoredBlob]) -> tuple[Manifest, int]:
         """The groups that changed, as objects, while the file is frozen; the manifest of it all. Adds to `written`."""
         if before is not None and before.summary.sequence >= sequence:
             before = None  # the state file is of a later day than the database

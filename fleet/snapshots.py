@@ -21,7 +21,7 @@ from cyxcloud.meta.snapshot_manifest import SUMMARY_BYTES, ManifestDamaged, Summ
 from cyxcloud.objects.session import BEAT_SECONDS
 from cyxcloud.objects.store import Store
 from fleet.snapshot_store import SnapshotStore
-from fleet.snapshot_taking import STATE_NAME, SnapshotTaker
+from fleet.snapshot_taking import SnapshotTaker
 from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,7 @@ class Snapshots:
 
     def __init__(
         self,
+        *,
         store: SnapshotStore,
         taker: Callable[[Store], SnapshotTaker],
         cluster: ClusterRow,
@@ -105,10 +106,6 @@ def last_snapshot(state_path: Path) -> Summary | None:
             return read_summary(file.read(SUMMARY_BYTES))
     except (OSError, ManifestDamaged):
         return None
-
-
-def state_path_of(meta: Path) -> Path:
-    return meta / STATE_NAME
 
 
 def routes(snapshots: Snapshots, runner: Runner) -> list[web.RouteDef]:

@@ -65,7 +65,10 @@ def test_decode_manifest_cut_or_changed_is_refused() -> None:
 
 
 def test_encode_manifest_is_the_format_on_disk() -> None:
-    assert hashlib.sha256(SAMPLE.encode()).hexdigest() == "8fbab58c86c09d0a612c363dbb971c367fd9344dfee856d3294252a3d2de13b0"
+    assert (
+        hashlib.sha256(SAMPLE.encode()).hexdigest()
+        == "8fbab58c86c09d0a612c363dbb971c367fd9344dfee856d3294252a3d2de13b0"
+    )
 
 
 def test_padded_groups_fill_the_last_one() -> None:
