@@ -90,6 +90,7 @@ class SnapshotTaker:
     master: bytes
     gate: asyncio.Lock
     disk: Disk = DISK
+    freeze_tries: int = FREEZE_TRIES
 
     @property
     def state_path(self) -> Path:
@@ -149,7 +150,7 @@ class SnapshotTaker:
         return self._manifest(sequence, taken_at_ms, scanned, plan, written), len(plan.written)
 
     async def _freeze(self) -> None:
-        for _ in range(FREEZE_TRIES):
+        for _ in range(self.freeze_tries):
             if (await asyncio.to_thread(self.writer.checkpoint, truncate=True)).complete:
                 return
             await asyncio.sleep(FREEZE_PAUSE_SECONDS)
