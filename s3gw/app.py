@@ -22,11 +22,13 @@ from cyxcloud.core.durable import write_file
 from cyxcloud.core.ids import IdSource, SessionNumber
 from cyxcloud.core.keyring import Keyring
 from cyxcloud.meta import cluster
+from cyxcloud.meta.bucket_changes import BucketChanges
 from cyxcloud.meta.cluster import Epochs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.room import Room
 from cyxcloud.meta.writer import Writer
+from cyxcloud.objects.bucket_cache import BucketCache
 from cyxcloud.objects.damage import DamageReports
 from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
 from cyxcloud.objects.store import BlobMaps, Store, StoreClock
@@ -131,6 +133,7 @@ class _Worker:
             clock=store_clock,
             room=Room(spec.home / "meta"),
             delete_grace_seconds=spec.delete_grace_seconds,
+            buckets=BucketCache(reader, BucketChanges(database.path.parent), clock),
             maps=maps,
         )
         credentials = Credentials(reader, keyring.open_secret)

@@ -41,6 +41,7 @@ _remove = prepare(delete(bucket).where(_B.id == bindparam("bucket")))
 
 def create(conn: Connection, row: BucketRow) -> bool:
     """False when the name is taken."""
+    conn.changed_buckets = True
     params = {
         "id": row.id,
         "name": row.name,
@@ -87,6 +88,7 @@ def page(
 
 def change(conn: Connection, old: BucketRow, *, versioning: Versioning, settings: str) -> bool:
     """Compare-and-set of what may change; False when the row is no longer `old`."""
+    conn.changed_buckets = True
     params = {
         "of_bucket": old.id,
         "at_revision": old.revision,
@@ -98,6 +100,7 @@ def change(conn: Connection, old: BucketRow, *, versioning: Versioning, settings
 
 def remove(conn: Connection, bucket_id: BucketId) -> bool:
     """The caller holds `lock` and has seen that the bucket is empty."""
+    conn.changed_buckets = True
     return conn.run(_remove, {"bucket": bucket_id}) == 1
 
 

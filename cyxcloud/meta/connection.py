@@ -17,11 +17,14 @@ _NOTHING: Params = {}
 
 
 class Connection:
-    __slots__ = ("_execute", "dialect", "driver")
+    """`changed_buckets` is set by what changes a bucket's row, for the writer that commits it."""
+
+    __slots__ = ("_execute", "changed_buckets", "dialect", "driver")
 
     def __init__(self, driver: Any, dialect: str) -> None:
         self.driver = driver
         self.dialect = dialect
+        self.changed_buckets = False
         self._execute = driver.execute
 
     def rows(self, statement: Statement, params: Params = _NOTHING) -> list[Row]:

@@ -29,6 +29,7 @@ from typing import Protocol
 
 from cyxcloud.core.ids import SessionNumber
 from cyxcloud.meta import sessions
+from cyxcloud.meta.bucket_changes import BucketChanges
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
 from cyxcloud.meta.loopturn import LoopTurn
@@ -105,12 +106,14 @@ class Writer:
         self._closing = False
         self._thread: threading.Thread | None = None
         self._conn: Connection | None = None
+        self._bucket_changes: BucketChanges | None = None
         self._lock_fd = -1
         self._last_batch = 0
 
     def start(self) -> None:
         """Open the database for writing; errors of that are raised here."""
         assert self._thread is None
+        self._bucket_changes = BucketChanges(self.path.parent)
         self._lock_fd = open_lock(self.path.parent)
         self._conn = Connection(open_writable(self.path), SQLITE)
         self._thread = threading.Thread(target=self._run, name="meta-writer", daemon=True)
@@ -240,6 +243,7 @@ class Writer:
             conn.script("COMMIT")
         except sqlite3.Error as error:
             raise _TransactionLost from error
+        self._count_bucket_changes(conn)
 
     def _run_alone(self, outcome: Outcome) -> None:
         """Run one request again in a transaction of its own."""
@@ -258,6 +262,14 @@ class Writer:
                 outcome.error = _translated(error)
             else:
                 outcome.result = result
+                self._count_bucket_changes(conn)
+
+    def _count_bucket_changes(self, conn: Connection) -> None:
+        """After COMMIT, in the turn, before anybody is answered. One too many does no harm."""
+        if conn.changed_buckets:
+            assert self._bucket_changes is not None
+            self._bucket_changes.add()
+            conn.changed_buckets = False
 
     def _run_outside(self, outcome: Outcome) -> None:
         """A request that cannot be inside a transaction."""

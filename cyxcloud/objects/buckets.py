@@ -13,7 +13,7 @@ from cyxcloud.objects.store import Store
 
 
 def find(store: Store, name: str) -> BucketRow | None:
-    return buckets.read(store.reader, name)
+    return buckets.read(store.reader, name) if store.buckets is None else store.buckets.find(name)
 
 
 def page(

@@ -17,6 +17,7 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
 from cyxcloud.meta.rows import BlobRow, ChunkRow, SegmentRow
 from cyxcloud.meta.writer import BoundWriter
+from cyxcloud.objects.bucket_cache import BucketCache
 from cyxcloud.objects.topology import Topology
 from cyxcloud.shards.frames import CHUNK_BYTES, DEK_BYTES
 from cyxcloud.shards.plan import ChunkRef
@@ -119,6 +120,7 @@ class Store:
     room: Room | None = None  # of the metadata, where it lies on a disk of this box
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
+    buckets: BucketCache | None = None
     maps: BlobMaps = field(default_factory=BlobMaps)
     completing: dict[UploadId, asyncio.Event] = field(default_factory=dict)
     data_keys: KeySource = field(default_factory=KeySource)
