@@ -26,8 +26,9 @@ from cli.access import NewKey, NewUser
 from cli.home import Home
 from cli.layout import Layout
 from cli.options import CommandError
-from cli.store import REFUSALS, change, database_of, refusal
+from cli.store import REFUSALS, change, database_of, open_keyring, refusal
 from cli.survival import Survival, survival
+from cyxcloud.core import keycopies
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.config import ConfigError, FirstStart, Settings
 from cyxcloud.core.durable import create_file, make_dirs, remove_file, write_file
@@ -39,6 +40,7 @@ from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import REVISION, Database
 from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
+from fleet.keycopies import copy_folders, node_folder
 from fleet.pool import UP, Candidate, Profile, make_pool
 from nodefs.provision import create_node
 
@@ -78,7 +80,8 @@ def open_store(home: Home, settings: Settings, given: FirstStart, clock: Clock |
             _refuse_orphans(home)
             _create(home, database, settings, given, now_ms)
         _bring_up_to_date(database)
-        keyring = Keyring.open(home.keys)
+        keyring = open_keyring(home, database)
+        keycopies.refresh(keyring, copy_folders(nodes.read_all(database.reader()), home.data_dirs))
         _ensure_root_key(home, database, keyring, given, now_ms)
         return _opened(home, database, settings)
     except REFUSALS as error:
@@ -105,6 +108,8 @@ def _create(home: Home, database: Database, settings: Settings, given: FirstStar
     create_file(_mark(home), b"")
     database.upgrade()
     keyring = Keyring.create(home.keys, code)
+    if given.recovery_code is not None:
+        keyring.confirm(home.keys)  # whoever gave the code has it
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     rows = _make_nodes(home, plan, keyring, incarnation, now_ms)
     key = _root_key(given) or NewKey.generate("made at the first start")
@@ -228,7 +233,7 @@ def _opened(home: Home, database: Database, settings: Settings) -> Opened:
     _refuse_changes(settings, profile, len(found))
     waiting = _not_shown(home)
     return Opened(
-        node_folders=tuple(_folder(home, row) for row in found),
+        node_folders=tuple(node_folder(row, home.data_dirs) for row in found),
         profile=profile,
         survives=survival(found, lists),
         secrets=Secrets(**json.loads(waiting.read_text())) if waiting.exists() else None,
@@ -242,13 +247,6 @@ def _refuse_changes(settings: Settings, profile: Profile, count: int) -> None:
         raise ConfigError(f"profile: this store was made with {profile.k}+{profile.m}; leave the setting out")
     if settings.nodes is not None and settings.nodes != count:
         raise ConfigError(f"nodes: this store has {count} nodes; leave the setting out")
-
-
-def _folder(home: Home, row: NodeRow) -> Path:
-    """Where the node stands, else where it was made: a node whose folder is gone stays down."""
-    candidates = [data_dir / "nodes" / row.name for data_dir in home.data_dirs]
-    made = Path(row.endpoint.removeprefix("file://"))
-    return next((folder for folder in [*candidates, made] if folder.is_dir()), made)
 
 
 def _notes(home: Home) -> list[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,17 @@ def take_locks(home: Home) -> list[int]:
             os.close(fd)
         raise
     return held
+
+
+@contextmanager
+def stopped(home: Home) -> Iterator[None]:
+    """Nobody serves the store meanwhile; AlreadyRunning where somebody does."""
+    held = take_locks(home)
+    try:
+        yield
+    finally:
+        for fd in held:
+            os.close(fd)
 
 
 def is_running(home: Home) -> bool:

@@ -13,8 +13,10 @@ from cli import control
 from cli.home import Home, is_running
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
 from cli.sockets import reachable
+from cli.status_keys import keys_status
 from cli.store import Store, open_existing
 from cli.survival import survival
+from cli.verdict import verdict
 from cyxcloud.meta import nodes, placements, repairs
 from cyxcloud.meta.rows import NodeRow
 
@@ -43,14 +45,17 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
         found = nodes.read_all(store.reader)
         survived = survival(found, placements.read_all(store.reader))
         queued = repairs.count(store.reader)
-    return {
+    value = {
         "version": VERSION,
         "ready": _answers(roles),
         "roles": roles,
         "nodes": [_described(node, running=running) for node in found],
         "survives": asdict(survived),
         "repair": {"queued": queued},
+        "keys": keys_status(store),
     }
+    state, reasons = verdict(value)
+    return value | {"state": state, "reasons": reasons}
 
 
 def _answers(roles: list[dict[str, Any]]) -> bool:
@@ -79,6 +84,7 @@ def _described(node: NodeRow, *, running: bool) -> dict[str, Any]:
 
 def _print(console: Console, value: dict[str, Any]) -> None:
     console.print("ready" if value["ready"] else "not ready" if value["roles"] else "stopped")
+    console.print(value["state"], *(f"\n  {reason}" for reason in value["reasons"]), sep="")
     if value["roles"]:
         console.print()
         table(console, ("role", "pid", "endpoint"), value["roles"])

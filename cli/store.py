@@ -15,11 +15,12 @@ from typing import TypeVar
 from cli.access import AccessError
 from cli.home import Home
 from cli.options import CommandError
-from cyxcloud.core.keyring import Keyring, KeyringDamaged, KeyringMissing
+from cyxcloud.core.keyring import RECOVER_REMEDY, Keyring, KeyringDamaged, KeyringMissing
 from cyxcloud.meta import cluster
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.errors import MetaError
+from cyxcloud.meta.rows import ClusterRow
 
 T = TypeVar("T")
 
@@ -59,11 +60,29 @@ def open_existing(home: Home) -> Iterator[Store]:
         if database.revision() is None or cluster.read(database.reader()) is None:
             raise CommandError(f"there is no store in {home.path}; `cyxcloud up --data {home.path}` makes one")
         database.check_revision()
-        yield Store(home, database, Keyring.open(home.keys))
+        yield Store(home, database, open_keyring(home, database))
     except REFUSALS as error:
         raise refusal(home, error) from error
     finally:
         database.close()
+
+
+def open_keyring(home: Home, database: Database) -> Keyring:
+    """The keyring that this database's rows are wrapped under; raises what `refusal` explains."""
+    keyring, known = Keyring.open(home.keys), cluster.read(database.reader())
+    assert known is not None
+    check_keyring(keyring, known, home.keys)
+    return keyring
+
+
+def check_keyring(keyring: Keyring, known: ClusterRow, where: object) -> None:
+    """KeyringDamaged where it is another store's, or one from before a rotation that rows know of."""
+    if keyring.cluster_id != known.cluster_id:
+        raise KeyringDamaged(f"the keyring in {where} belongs to another store: {RECOVER_REMEDY}")
+    if known.newest_key not in keyring.wrapping.keys:
+        raise KeyringDamaged(
+            f"the keyring in {where} is older than the data: it lacks wrapping key {known.newest_key}: {RECOVER_REMEDY}"
+        )
 
 
 def change(database: Database, request: Callable[[Connection], T]) -> T:

@@ -14,14 +14,18 @@ from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.worker import Runner
 from cyxcloud.meta import cluster
 from cyxcloud.meta.database import Database
+from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
+from fleet.keycopies import KeyCopies
 from fleet.nodewatch import NodeWatch
 from fleet.reconcile import Reconciler
+from fleet.rewrap import Rewrap
+from fleet.rewrap import routes as rewrap_routes
 from fleet.sessions import SessionWatch
 from fleet.snapshot_store import SnapshotStore
 from fleet.snapshot_taking import STATE_NAME, SnapshotTaker
@@ -46,6 +50,7 @@ async def run(spec: CoordinatorSpec) -> None:
         await host.start()
     store_clock = CoordinatorClock(clock, reader, writer)
     session_watch = SessionWatch(reader, writer, store_clock)
+    wrapping = Wrapping(lambda: Keyring.open(spec.home / "keys").wrapping)
     gate = asyncio.Lock()
     snapshot_store = SnapshotStore(
         hosts=hosts,
@@ -53,7 +58,7 @@ async def run(spec: CoordinatorSpec) -> None:
         writer=writer,
         clock=store_clock,
         monotonic=clock,
-        wrapping=keyring.wrapping,
+        wrapping=wrapping,
         delete_grace_seconds=spec.delete_grace_seconds,
     )
     snapshots = Snapshots(
@@ -66,6 +71,7 @@ async def run(spec: CoordinatorSpec) -> None:
         state_path=writer.path.with_name(STATE_NAME),
     )
     signer = Signer(Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator), known)
+    rewrap = Rewrap(wrapping.reload, reader, writer)
     runner = Runner(
         [
             store_clock,
@@ -86,10 +92,13 @@ async def run(spec: CoordinatorSpec) -> None:
             UsageFold(writer),
             UploadSweep(reader, writer, store_clock, spec.delete_grace_seconds),
             Evidence(writer, store_clock),
+            KeyCopies(lambda: Keyring.open(spec.home / "keys"), reader, spec.data_dirs),
+            rewrap,
         ],
         clock,
     )
     control = control_app(session_watch, runner)
+    control.add_routes(rewrap_routes(rewrap))
     control.add_routes(snapshot_routes(snapshots, runner))
     try:
         async with _listening(spec, control):

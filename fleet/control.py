@@ -1,6 +1,7 @@
 """What the supervisor and commands of this box ask the coordinator over DIR/run/control.sock (0600).
 
 GET  /healthz           200 when it runs
+GET  /keys              how far wrapping keys anew is
 GET  /workers           what each background worker does
 POST /session/closed    {"session": number}: that writer's process is dead
 """

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from cyxcloud.core import keywrap
 from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta import reads
 from cyxcloud.meta.connection import Connection
@@ -102,4 +101,4 @@ async def give_up(store: Store, keys: AbstractSet[bytes]) -> None:
 
 
 def _dek(store: Store, segment: SegmentRow) -> bytes:
-    return keywrap.unwrap(store.wrapping.keys[segment.key_id], segment.blob, Mode(segment.mode), segment.dek)
+    return store.wrapping.unwrap(segment.key_id, segment.blob, Mode(segment.mode), segment.dek)

@@ -15,7 +15,6 @@ import structlog
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import IdSource, SessionNumber
-from cyxcloud.core.keybundle import WrappingKeys
 from cyxcloud.meta import cluster
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
@@ -23,6 +22,7 @@ from cyxcloud.meta.writer import Writer
 from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
 from cyxcloud.objects.store import Store, StoreClock
 from cyxcloud.objects.topology import Topology
+from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.shards.budget import ByteBudget
 from cyxcloud.shards.hosts import HostMap
 from cyxcloud.shards.placement import PlacementPool
@@ -50,7 +50,7 @@ class SnapshotStore:
         writer: Writer,
         clock: CoordinatorClock,
         monotonic: Clock,
-        wrapping: WrappingKeys,
+        wrapping: Wrapping,
         delete_grace_seconds: float,
     ) -> None:
         self._reader, self._writer, self._clock, self._monotonic = reader, writer, clock, monotonic

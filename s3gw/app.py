@@ -33,6 +33,7 @@ from cyxcloud.objects.damage import DamageReports
 from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
 from cyxcloud.objects.store import BlobMaps, Store, StoreClock
 from cyxcloud.objects.topology import Topology
+from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.shards.budget import ByteBudget
 from cyxcloud.shards.hosts import HostMap
 from cyxcloud.shards.placement import PlacementPool
@@ -129,7 +130,7 @@ class _Worker:
             plane=plane,
             chunk_reader=ChunkReader(plane, damage.report),
             topology=topology,
-            wrapping=keyring.wrapping,
+            wrapping=Wrapping(lambda: Keyring.open(spec.home / "keys").wrapping),
             clock=store_clock,
             room=Room(spec.home / "meta"),
             delete_grace_seconds=spec.delete_grace_seconds,
@@ -216,6 +217,8 @@ class _Worker:
             store.topology.refresh()
         if epochs.access != self.epochs.access:
             self.gateway.credentials.forget()
+        if epochs.keys != self.epochs.keys:
+            store.wrapping.reload()
         self.epochs = epochs
         self.host_map.refresh()
         read = cluster.clock(self.reader)

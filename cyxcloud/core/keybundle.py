@@ -49,10 +49,18 @@ class WrappingKeys:
     def current_key(self) -> bytes:
         return self.keys[self.current]
 
-    def rotated(self) -> WrappingKeys:
-        """With a new current key; the old ones stay, since rows are wrapped under them."""
-        newest = max(self.keys) + 1
-        return WrappingKeys(newest, {**self.keys, newest: secrets.token_bytes(KEY_BYTES)})
+    @property
+    def newest(self) -> int:
+        """Not current yet while a rotation is under way."""
+        return max(self.keys)
+
+    def with_new_key(self) -> WrappingKeys:
+        """One more, not yet current; the old ones stay for good: rows, snapshots and backups are wrapped under them."""
+        number = self.newest + 1
+        return WrappingKeys(self.current, {**self.keys, number: secrets.token_bytes(KEY_BYTES)})
+
+    def with_newest_current(self) -> WrappingKeys:
+        return WrappingKeys(self.newest, self.keys)
 
     def encode(self) -> bytes:
         entries = [_WRAPPING_ENTRY.pack(key_id, key) for key_id, key in sorted(self.keys.items())]

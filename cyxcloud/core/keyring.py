@@ -4,13 +4,14 @@ Without it no data is readable. So `master.wrapped` (the master under the recove
 every node folder, and either place gives the keyring back with the code. A keyring is made once, as a folder renamed
 into place: a crash before that leaves `keys.new`, which nothing was encrypted under and the next start discards. A
 folder that lacks a piece is refused with its remedy and never completed by a new key. Rotation replaces the bundle,
-never the master.
+never the master, and only ever adds to it. `confirmed` says that somebody has shown the recovery code of this keyring.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -19,12 +20,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cyxcloud.core.durable import DISK, Disk, fsync_dir, make_dirs, remove_file, write_file
 from cyxcloud.core.keybundle import Bundle, BundleDamaged, SigningKeys, WrappingKeys
 from cyxcloud.core.keywrap import KEY_BYTES, derive
-from cyxcloud.core.recovery_code import CLUSTER_ID_BYTES, RecoveryCode
+from cyxcloud.core.recovery_code import CLUSTER_ID_BYTES, BadRecoveryCode, RecoveryCode
 
 MASTER = "master"
 WRAPPED = "master.wrapped"
 BUNDLE = "bundle"
 NODE_FOLDER = "keyring"
+CONFIRMED = "confirmed"
+RECOVER_REMEDY = f"`cyxcloud keys recover` restores it from any node's {NODE_FOLDER}/ folder with the recovery code"
 
 _WRAPPING_SECTION = "wrapping"
 _SIGNING_SECTION = "signing"
@@ -64,14 +67,13 @@ class Keyring:
 
     @classmethod
     def open(cls, folder: Path) -> Keyring:
-        remedy = f"restore it with the recovery code from any node's {NODE_FOLDER}/ folder"
         if not folder.is_dir():
-            raise KeyringMissing(f"no keyring in {folder}: {remedy}")
+            raise KeyringMissing(f"no keyring in {folder}: {RECOVER_REMEDY}")
         try:
             master, wrapped, sealed = ((folder / name).read_bytes() for name in (MASTER, WRAPPED, BUNDLE))
             return cls._from_parts(master, wrapped, sealed)
         except (OSError, BundleDamaged) as error:
-            raise KeyringDamaged(f"the keyring in {folder} is unusable ({error}): {remedy}") from error
+            raise KeyringDamaged(f"the keyring in {folder} is unusable ({error}): {RECOVER_REMEDY}") from error
 
     @classmethod
     def recover(cls, code: RecoveryCode, wrapped: bytes, bundle: bytes) -> Keyring:
@@ -92,10 +94,28 @@ class Keyring:
             raise KeyringDamaged(str(error)) from error
 
     def with_new_wrapping_key(self) -> Keyring:
-        """A keyring whose current wrapping key is new, to be saved and copied before it is used."""
-        wrapping = self.wrapping.rotated()
-        bundle = self.bundle.with_section(self.master, _WRAPPING_SECTION, wrapping.encode())
-        return Keyring(self.master, self.wrapped, bundle, wrapping)
+        """With one more wrapping key, not yet current: it is saved and copied everywhere before it is used."""
+        return self._with_wrapping(self.wrapping.with_new_key())
+
+    def with_newest_key_current(self) -> Keyring:
+        return self._with_wrapping(self.wrapping.with_newest_current())
+
+    def opens_with(self, code: RecoveryCode) -> bool:
+        """Whether this is the code that brings this keyring back."""
+        try:
+            return secrets.compare_digest(code.unwrap_master(self.wrapped), self.master)
+        except BadRecoveryCode:
+            return False
+
+    def confirm(self, folder: Path, *, disk: Disk = DISK) -> None:
+        """Write down that the recovery code is kept."""
+        write_file(folder / CONFIRMED, self._confirmation(), mode=0o600, disk=disk)
+
+    def is_confirmed(self, folder: Path) -> bool:
+        try:
+            return (folder / CONFIRMED).read_bytes() == self._confirmation()
+        except OSError:
+            return False
 
     def save(self, folder: Path, *, disk: Disk = DISK) -> None:
         """Put the whole keyring in place: a new folder by one rename, in an existing one file by file."""
@@ -130,6 +150,14 @@ class Keyring:
             return self._secrets_key().decrypt(nonce, ciphertext, sealed[:1] + owner.encode()).decode()
         except (InvalidTag, ValueError) as error:
             raise KeyringDamaged(f"the secret of {owner} was not sealed under this keyring") from error
+
+    def _with_wrapping(self, wrapping: WrappingKeys) -> Keyring:
+        bundle = self.bundle.with_section(self.master, _WRAPPING_SECTION, wrapping.encode())
+        return replace(self, bundle=bundle, wrapping=wrapping)
+
+    def _confirmation(self) -> bytes:
+        """Of this wrapped master alone: beside another one the file says nothing."""
+        return hashlib.sha256(b"cyxcloud recovery code kept v1" + self.wrapped).hexdigest().encode() + b"\n"
 
     def _write(self, folder: Path, disk: Disk) -> None:
         self.copy_to(folder, disk=disk)

@@ -17,11 +17,12 @@ _ONLY = 1
 
 
 class Epoch(StrEnum):
-    """TOPOLOGY: nodes and placements. ACCESS: accounts and keys. SNAPSHOT: the last snapshot begun; a database that
-    says less than a pointer on the nodes is an old copy."""
+    """TOPOLOGY: nodes and placements. ACCESS: accounts and access keys. KEYS: the wrapping keys in DIR/keys. SNAPSHOT:
+    the last snapshot begun; a database that says less than a pointer on the nodes is an old copy."""
 
     TOPOLOGY = "topology"
     ACCESS = "access"
+    KEYS = "keys"
     SNAPSHOT = "snapshot"
 
 
@@ -29,6 +30,7 @@ class Epoch(StrEnum):
 class Epochs:
     topology: int
     access: int
+    keys: int = 0
 
 
 _create = prepare(insert(cluster).on_conflict_do_nothing())
@@ -37,6 +39,14 @@ _restored = prepare(
     update(cluster).values(incarnation=bindparam("new_incarnation"), adopted=0, restored_at_ms=bindparam("now_ms"))
 )
 _adopt = prepare(update(cluster).values(adopted=1))
+_newest_key = prepare(
+    update(cluster).where(cluster.c.newest_key < bindparam("key_id")).values(newest_key=bindparam("key_id"))
+)
+_settled_key = prepare(
+    update(cluster)
+    .where(cluster.c.settled_key != bindparam("key_id"), cluster.c.newest_key == bindparam("key_id"))
+    .values(settled_key=bindparam("key_id"))
+)
 _epochs = prepare(select(epoch.c.name, epoch.c.value))
 _bump = prepare(
     insert(epoch)
@@ -71,6 +81,8 @@ def create(conn: Connection, row: ClusterRow) -> bool:
         "created_at_ms": row.created_at_ms,
         "adopted": int(row.adopted),
         "restored_at_ms": row.restored_at_ms,
+        "newest_key": row.newest_key,
+        "settled_key": row.settled_key,
     }
     return conn.run(_create, params) == 1
 
@@ -80,8 +92,8 @@ def read(conn: Connection) -> ClusterRow | None:
     row = conn.one(_read)
     if row is None:
         return None
-    cluster_id, incarnation, written_format, created_at_ms, adopted, restored_at_ms = row
-    return ClusterRow(cluster_id, incarnation, written_format, created_at_ms, bool(adopted), restored_at_ms)
+    cluster_id, incarnation, written_format, created_at_ms, adopted, *rest = row
+    return ClusterRow(cluster_id, incarnation, written_format, created_at_ms, bool(adopted), *rest)
 
 
 def set_restored(conn: Connection, incarnation: bytes, now_ms: int) -> bool:
@@ -95,10 +107,20 @@ def set_adopted(conn: Connection) -> bool:
     return conn.run(_adopt) == 1
 
 
+def set_newest_key(conn: Connection, key_id: int) -> bool:
+    """Before any row may name it: from now on a keyring without this key is refused. False when it is set already."""
+    return conn.run(_newest_key, {"key_id": key_id}) == 1
+
+
+def set_settled_key(conn: Connection, key_id: int) -> bool:
+    """Every row was found to be under this key, which is the newest; False when it was set, or is not."""
+    return conn.run(_settled_key, {"key_id": key_id}) == 1
+
+
 def epochs(conn: Connection) -> Epochs:
     """All epochs in one read; a name never bumped stands at 0."""
     found: dict[str, int] = dict(conn.rows(_epochs))
-    return Epochs(found.get(Epoch.TOPOLOGY, 0), found.get(Epoch.ACCESS, 0))
+    return Epochs(found.get(Epoch.TOPOLOGY, 0), found.get(Epoch.ACCESS, 0), found.get(Epoch.KEYS, 0))
 
 
 def bump(conn: Connection, name: Epoch) -> int:

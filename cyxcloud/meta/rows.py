@@ -358,6 +358,8 @@ class ClusterRow:
     created_at_ms: int
     adopted: bool = True  # False after a restore, until an operator confirms it: nothing is reconciled away before
     restored_at_ms: int | None = None
+    newest_key: int = 1  # no row names a later wrapping key: a keyring without it is too old for this database
+    settled_key: int = 1  # every row was found under this one
 
 
 @dataclass(frozen=True, slots=True)

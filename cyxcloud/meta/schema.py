@@ -76,6 +76,9 @@ cluster = Table(
     _id("created_at_ms"),
     Column("adopted", SmallInteger, nullable=False, server_default="1"),
     _id("restored_at_ms", null=True),
+    # The newest wrapping key that rows may name, and the one under which all rows were found to be.
+    Column("newest_key", Id, nullable=False, server_default="1"),
+    Column("settled_key", Id, nullable=False, server_default="1"),
 )
 store_clock = Table("store_clock", metadata, _id("one", key=True), _id("now_ms"), _id("wall_ms"))
 epoch = Table("epoch", metadata, _name("name", key=True), _id("value"))

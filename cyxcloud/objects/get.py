@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from cyxcloud.core import keywrap
 from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta import blobs, reads, segments
 from cyxcloud.meta.reads import ObjectRead
@@ -131,8 +130,8 @@ def blob_map(store: Store, segment: SegmentRow) -> BlobMap | None:
 
 
 def _cipher(store: Store, segment: SegmentRow) -> BlobCipher:
-    wrapping_key = store.wrapping.keys[segment.key_id]
-    return BlobCipher(segment.blob, keywrap.unwrap(wrapping_key, segment.blob, Mode(segment.mode), segment.dek))
+    dek = store.wrapping.unwrap(segment.key_id, segment.blob, Mode(segment.mode), segment.dek)
+    return BlobCipher(segment.blob, dek)
 
 
 def _open_inline(store: Store, segment: SegmentRow, sealed: bytes, start: int, end: int) -> Buffer:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from cyxcloud.core import keywrap
 from cyxcloud.core.ids import BlobId
 from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta import blobs, repairs
@@ -202,6 +201,5 @@ def empty_segment() -> SegmentRow:
 
 
 def _segment(store: Store, blob: BlobId, dek: bytes, size: int, chunk_digests: list[bytes]) -> SegmentRow:
-    key_id = store.wrapping.current
-    wrapped = keywrap.wrap(store.wrapping.keys[key_id], blob, Mode.SSE_S3, dek)
+    key_id, wrapped = store.wrapping.wrap(blob, Mode.SSE_S3, dek)
     return SegmentRow(blob, 0, size, wrapped, key_id, Mode.SSE_S3, cid.chunks_cid(size, chunk_digests))

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import BlobId, IdSource, UploadId, VersionId
-from cyxcloud.core.keybundle import WrappingKeys
 from cyxcloud.meta import blobs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
@@ -19,6 +18,7 @@ from cyxcloud.meta.rows import BlobRow, ChunkRow, SegmentRow
 from cyxcloud.meta.writer import BoundWriter
 from cyxcloud.objects.bucket_cache import BucketCache
 from cyxcloud.objects.topology import Topology
+from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.shards.frames import CHUNK_BYTES, DEK_BYTES
 from cyxcloud.shards.plan import ChunkRef
 from cyxcloud.shards.plane import DataPlane
@@ -115,7 +115,7 @@ class Store:
     plane: DataPlane
     chunk_reader: ChunkReader
     topology: Topology
-    wrapping: WrappingKeys
+    wrapping: Wrapping
     clock: StoreClock
     room: Room | None = None  # of the metadata, where it lies on a disk of this box
     inline_bytes: int = INLINE_BYTES

@@ -143,6 +143,8 @@ def test_recovered_over_a_damaged_folder(tmp_path: Path) -> None:
 def test_rotation_keeps_old_keys_and_the_code(tmp_path: Path) -> None:
     made = Keyring.create(tmp_path / "keys", CODE)
     made.with_new_wrapping_key().save(tmp_path / "keys")
+    assert (Keyring.open(tmp_path / "keys").wrapping.current, Keyring.open(tmp_path / "keys").wrapping.newest) == (1, 2)
+    Keyring.open(tmp_path / "keys").with_newest_key_current().save(tmp_path / "keys")
     found = Keyring.open(tmp_path / "keys")
     assert found.wrapping.current == 2
     assert found.wrapping.keys[1] == made.wrapping.current_key != found.wrapping.current_key
@@ -210,7 +212,7 @@ def test_a_crash_at_any_operation_of_create_leaves_a_whole_keyring_or_none(tmp_p
 
 def test_a_crash_at_any_operation_of_rotation_leaves_a_whole_keyring(tmp_path: Path) -> None:
     made = Keyring.create(tmp_path / "keys", CODE)
-    rotated = made.with_new_wrapping_key()
+    rotated = made.with_new_wrapping_key().with_newest_key_current()
     for nth in range(1000):
         try:
             rotated.save(tmp_path / "keys", disk=FailingDisk(nth))

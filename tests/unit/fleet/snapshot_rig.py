@@ -21,6 +21,7 @@ from cyxcloud.meta.snapshot_manifest import Manifest
 from cyxcloud.meta.writer import Writer
 from cyxcloud.objects.at_rest import RestingShard, Unreadable
 from cyxcloud.objects.snapshot_restore import newest_first, read_manifest, restore_database
+from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.memory import MemoryHost
 from fleet.snapshot_store import SnapshotStore
 from fleet.snapshot_taking import SnapshotTaker, Taken
@@ -133,7 +134,7 @@ def rig(template: Path, folder: Path, seed: int = 1) -> Iterator[Rig]:
         writer=writer,
         clock=CoordinatorClock(clock, reader, writer),
         monotonic=clock,
-        wrapping=WrappingKeys.generate(),
+        wrapping=Wrapping(WrappingKeys.generate),
         delete_grace_seconds=3600.0,
     )
     try:

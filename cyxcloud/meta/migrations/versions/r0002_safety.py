@@ -16,6 +16,8 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("cluster", Column("adopted", SmallInteger, nullable=False, server_default="1"))
     op.add_column("cluster", Column("restored_at_ms", Id, nullable=True))
+    op.add_column("cluster", Column("newest_key", Id, nullable=False, server_default="1"))
+    op.add_column("cluster", Column("settled_key", Id, nullable=False, server_default="1"))
     op.add_column("session", Column("oldest_read_ms", Id, nullable=True))
     op.add_column("node", Column("since_ms", Id, nullable=False, server_default="0"))
     op.create_table(
