@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +23,9 @@ from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.keycopies import KeyCopies
+from fleet.mover.control import routes as mover_routes
+from fleet.mover.plane import coding_threads, mover_plane
+from fleet.mover.worker import Mover
 from fleet.nodewatch import NodeWatch
 from fleet.reconcile import Reconciler
 from fleet.rewrap import Rewrap
@@ -72,6 +76,13 @@ async def run(spec: CoordinatorSpec) -> None:
     )
     signer = Signer(Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator), known)
     rewrap = Rewrap(wrapping.reload, reader, writer)
+    moving = [HostClient(path, replace(hello, role="mover")) for path in spec.node_sockets]
+    for host in moving:
+        await host.start()
+    threads = coding_threads()
+    mover = Mover(
+        mover_plane(moving, clock, threads), reader, writer, store_clock, spec.mover, spec.delete_grace_seconds
+    )
     runner = Runner(
         [
             store_clock,
@@ -94,10 +105,12 @@ async def run(spec: CoordinatorSpec) -> None:
             Evidence(writer, store_clock),
             KeyCopies(lambda: Keyring.open(spec.home / "keys"), reader, spec.data_dirs),
             rewrap,
+            mover,
         ],
         clock,
     )
     control = control_app(session_watch, runner)
+    control.add_routes(mover_routes(mover))
     control.add_routes(rewrap_routes(rewrap))
     control.add_routes(snapshot_routes(snapshots, runner))
     try:
@@ -105,8 +118,9 @@ async def run(spec: CoordinatorSpec) -> None:
             await runner.run()
     finally:
         snapshot_store.close()
-        for host in hosts:
+        for host in (*hosts, *moving):
             await host.close()
+        threads.shutdown()
         await asyncio.to_thread(writer.close)
         database.close()
 

@@ -19,7 +19,7 @@ from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
+from cyxcloud.meta.rows import GONE, NodeRow, PlacementRow, PlacementState
 from cyxcloud.meta.writer import Writer
 from cyxcloud.wire.shardhost import NodeInfo, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
@@ -60,7 +60,7 @@ class NodeWatch:
         elif now < self._patient_until:
             return Idle(now + FIRST_LOOK_SECONDS)
         infos = await self._ask_all()
-        rows = nodes.read_all(self._reader)
+        rows = [row for row in nodes.read_all(self._reader) if row.state != GONE]
         changed = [row for row in rows if Seen(row.state, row.reason) != _seen(infos.get(row.node_id))]
         if changed:
             await self._publish(rows, infos)
@@ -115,12 +115,13 @@ class NodeWatch:
 
 
 def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) -> None:
-    """Opens and closes placements, and adds new ones where the nodes that are up ask for them."""
+    """Opens and closes placements, and adds new ones where the nodes that are up ask for them. Nodes that are gone are
+    no candidates, so that what names them is closed."""
     known = placements.read_all(conn)
     newest = max(known, key=lambda each: each.id)
     profile = Profile(newest.k, newest.m)
     usable = {each.id: each for each in known if each.state is not PlacementState.REPLACED}
-    candidates = [Candidate(row.number, row.disk, available=row.state == UP) for row in rows]
+    candidates = [Candidate(row.number, row.disk, available=row.state == UP) for row in rows if row.state != GONE]
     try:
         kept, fresh = choose_pool({each.id: each.nodes for each in usable.values()}, candidates, profile, rng)
     except TooFewNodes as error:

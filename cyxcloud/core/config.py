@@ -116,6 +116,7 @@ class MoverSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    enabled: bool = Field(default=True, description="False: nothing is repaired and nothing moves.")
     away: Duration = Field(default=900.0, description="A node counts as unreachable when it was gone for so long.")
     grace: Duration = Field(
         default=14400.0,

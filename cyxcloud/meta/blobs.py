@@ -71,8 +71,10 @@ _move = prepare(
 )
 _in_placement = prepare(
     select(chunk.c.blob, chunk.c.n, chunk.c.root)
+    .join(blob, blob.c.id == chunk.c.blob)
     .where(
         chunk.c.placement == bindparam("placement"),
+        blob.c.refs > 0,
         tuple_(chunk.c.blob, chunk.c.n) > tuple_(bindparam("after_blob"), bindparam("after_n")),
     )
     .order_by(chunk.c.blob, chunk.c.n)
@@ -167,7 +169,8 @@ def move_chunk(conn: Connection, blob_id: BlobId, n: int, *, old: PlacementId, n
 def in_placement(
     conn: Connection, placement: PlacementId, after: tuple[int, int] = (-1, -1), limit: int = 1000
 ) -> list[tuple[BlobId, int, bytes]]:
-    """Chunks (blob, number, root) that lie in a placement, a page after the given (blob, number)."""
+    """Chunks (blob, number, root) that lie in a placement, a page after the given (blob, number); those of blobs that
+    are queued for deletion are left out."""
     params = {"placement": placement, "after_blob": after[0], "after_n": after[1], "at_most": limit}
     return [(BlobId(row[0]), row[1], row[2]) for row in conn.rows(_in_placement, params)]
 

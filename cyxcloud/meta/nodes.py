@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import NodeRow
+from cyxcloud.meta.rows import GONE, NodeRow
 from cyxcloud.meta.schema import node
 from cyxcloud.meta.statement import prepare
 
@@ -23,8 +23,13 @@ _upsert = prepare(
 _all = prepare(select(node).order_by(_N.number))
 _state = prepare(
     update(node)
-    .where(_N.number == bindparam("at"))
+    .where(_N.number == bindparam("at"), _N.state != GONE)
     .values(state=bindparam("state"), reason=bindparam("reason"), since_ms=bindparam("since_ms"))
+)
+_retire = prepare(
+    update(node)
+    .where(_N.number == bindparam("at"))
+    .values(state=GONE, name=bindparam("new_name"), reason=bindparam("why"), since_ms=bindparam("now_ms"))
 )
 _seen = prepare(
     update(node)
@@ -49,8 +54,15 @@ def read_all(conn: Connection) -> list[NodeRow]:
 
 
 def set_state(conn: Connection, number: NodeNumber, state: str, reason: str = "", *, since_ms: int = 0) -> bool:
-    """`since_ms`: when it came into this state."""
+    """`since_ms`: when it came into this state. False for a node that is gone: nothing brings it back."""
+    assert state != GONE
     return conn.run(_state, {"at": number, "state": state, "reason": reason, "since_ms": since_ms}) == 1
+
+
+def retire(conn: Connection, number: NodeNumber, name: str, reason: str, now_ms: int) -> bool:
+    """It was replaced: gone for ever, under a name that frees its own."""
+    params = {"at": number, "new_name": name, "why": reason, "now_ms": now_ms}
+    return conn.run(_retire, params) == 1
 
 
 def set_seen(

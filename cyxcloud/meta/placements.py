@@ -9,18 +9,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.meta.connection import Connection, Row
 from cyxcloud.meta.rows import PlacementRow, PlacementState
-from cyxcloud.meta.schema import placement
+from cyxcloud.meta.schema import chunk, placement
 from cyxcloud.meta.statement import prepare
 
 _P = placement.c
 _insert = prepare(insert(placement))
 _all = prepare(select(placement).order_by(_P.id))
 _read = prepare(select(placement).where(_P.id == bindparam("at")))
+_in_use = prepare(select(_P.id).where(exists().where(chunk.c.placement == _P.id)).order_by(_P.id))
 _next = prepare(select(func.coalesce(func.max(_P.id), 0) + 1))
 _state = prepare(
     update(placement).where(_P.id == bindparam("at"), _P.successor.is_(None)).values(state=bindparam("state"))
@@ -63,6 +64,11 @@ def read(conn: Connection, placement_id: PlacementId) -> PlacementRow | None:
 
 def read_all(conn: Connection) -> list[PlacementRow]:
     return [_row(row) for row in conn.rows(_all)]
+
+
+def in_use(conn: Connection) -> list[PlacementId]:
+    """Those that hold chunks; one index look-up each."""
+    return [PlacementId(row[0]) for row in conn.rows(_in_use)]
 
 
 def set_state(conn: Connection, placement_id: PlacementId, state: PlacementState) -> bool:

@@ -9,7 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyxcloud.core.ids import BlobId
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import RepairRow
+from cyxcloud.meta.rows import PlacedRepair, RepairRow
+from cyxcloud.meta.schema import blob as blobs
+from cyxcloud.meta.schema import chunk as chunks
 from cyxcloud.meta.schema import repair
 from cyxcloud.meta.statement import prepare
 
@@ -24,6 +26,22 @@ _page = prepare(
     )
     .order_by(_R.blob, _R.chunk, _R.shard_index)
     .limit(bindparam("at_most"))
+)
+_placed = prepare(
+    select(_R.blob, _R.chunk, _R.shard_index, chunks.c.placement)
+    .join(chunks, (chunks.c.blob == _R.blob) & (chunks.c.n == _R.chunk))
+    .join(blobs, (blobs.c.id == _R.blob) & (blobs.c.refs > 0))
+    .where(
+        tuple_(_R.blob, _R.chunk, _R.shard_index)
+        > tuple_(bindparam("after_blob"), bindparam("after_chunk"), bindparam("after_index"))
+    )
+    .order_by(_R.blob, _R.chunk, _R.shard_index)
+    .limit(bindparam("at_most"))
+)
+_of_chunk = prepare(
+    select(_R.shard_index)
+    .where(_R.blob == bindparam("of_blob"), _R.chunk == bindparam("of_chunk"))
+    .order_by(_R.shard_index)
 )
 _remove = prepare(
     delete(repair).where(
@@ -60,6 +78,17 @@ def page(conn: Connection, after: tuple[int, int, int] = (-1, -1, -1), limit: in
     """Entries after the given (blob, chunk, shard index)."""
     params = {"after_blob": after[0], "after_chunk": after[1], "after_index": after[2], "at_most": limit}
     return [RepairRow(*row) for row in conn.rows(_page, params)]
+
+
+def placed(conn: Connection, after: tuple[int, int, int] = (-1, -1, -1), limit: int = 1000) -> list[PlacedRepair]:
+    """The same with where the chunk lies; without those of blobs that are queued for deletion."""
+    params = {"after_blob": after[0], "after_chunk": after[1], "after_index": after[2], "at_most": limit}
+    return [PlacedRepair(*row) for row in conn.rows(_placed, params)]
+
+
+def of_chunk(conn: Connection, blob: BlobId, chunk: int) -> list[int]:
+    """Its listed shards."""
+    return [row[0] for row in conn.rows(_of_chunk, {"of_blob": blob, "of_chunk": chunk})]
 
 
 def remove(conn: Connection, blob: BlobId, chunk: int, shard_index: int) -> bool:

@@ -290,6 +290,15 @@ class RepairRow:
     found_at_ms: int
 
 
+class PlacedRepair(NamedTuple):
+    """A repair entry with where its chunk lies."""
+
+    blob: BlobId
+    chunk: int
+    shard_index: int
+    placement: PlacementId
+
+
 @dataclass(frozen=True, slots=True)
 class StrayRow:
     """A shard on a node where no chunk row places it, to be ordered gone at its due time."""

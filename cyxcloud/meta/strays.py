@@ -8,7 +8,6 @@ of the move, or an order on its way, which it has to wait out. Nothing that a ch
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -43,14 +42,6 @@ _not_ordered = prepare(
 )
 _of_node = prepare(delete(stray).where(_S.node == bindparam("of_node")))
 _count = prepare(select(func.count()).select_from(stray))
-
-
-class Homecoming(Enum):
-    """What stands in the way of a shard's node becoming its home."""
-
-    NOTHING = "nothing"
-    WAS_STRAY = "was a stray"  # the row is gone now; what lies there may be old
-    ORDERED_GONE = "ordered gone"  # it may be deleted at any moment until the receipt is here
 
 
 def add(conn: Connection, rows: Iterable[StrayRow]) -> None:
@@ -100,16 +91,11 @@ def remove_node(conn: Connection, node: NodeNumber) -> int:
     return conn.run(_of_node, {"of_node": node})
 
 
-def come_home(conn: Connection, node: NodeNumber, shard: ShardId) -> Homecoming:
-    """In the transaction that makes the node this shard's home."""
-    key = _key(node, shard)
-    row = conn.one(_read, key)
-    if row is None:
-        return Homecoming.NOTHING
-    if StrayRow(*row).sequence is not None:
-        return Homecoming.ORDERED_GONE
-    conn.run(_remove, key)
-    return Homecoming.WAS_STRAY
+def find(conn: Connection, node: NodeNumber, shard: ShardId) -> StrayRow | None:
+    """What is known of this shard on this node. One with a `sequence` may be deleted at any moment until the receipt
+    is here, so the node cannot become its home before."""
+    row = conn.one(_read, _key(node, shard))
+    return None if row is None else StrayRow(*row)
 
 
 def count(conn: Connection) -> int:

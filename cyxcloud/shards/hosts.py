@@ -20,6 +20,7 @@ from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, WireEr
 
 # Long enough that a dead host costs few requests their time, short enough that a restarted one is soon used again.
 AVOID_SECONDS = 5.0
+_READABLE = frozenset({NodeState.UP, NodeState.READ_ONLY})
 # Placements in use are few; when rebuilt ones have filled the cache it is simply started anew.
 MAX_CACHED_GROUPINGS = 4096
 
@@ -130,7 +131,7 @@ class HostMap:
         states = {node: info.state for host in answering for node, info in host.nodes.items()}
         usable = {node: state for node, state in states.items() if node not in self._avoided}
         self._writable = frozenset(node for node, state in usable.items() if state is NodeState.UP)
-        self._readable = frozenset(node for node, state in usable.items() if state is not NodeState.DOWN)
+        self._readable = frozenset(node for node, state in usable.items() if state in _READABLE)
 
     def _grouped(self, nodes: tuple[NodeId, ...], indexes: tuple[int, ...]) -> list[HostGroup]:
         by_host: dict[int, tuple[ShardHost, list[int]]] = {}

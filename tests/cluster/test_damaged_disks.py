@@ -31,7 +31,7 @@ HOSTS = 8
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("damaged") / "data", node_processes=HOSTS) as made:
+    with running(tmp_path_factory.mktemp("damaged") / "data", node_processes=HOSTS, mover__enabled="false") as made:
         yield made
 
 

@@ -36,7 +36,7 @@ MANY_HOST_KILLS = pytest.param(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("killed") / "data", node_processes=HOSTS) as made:
+    with running(tmp_path_factory.mktemp("killed") / "data", node_processes=HOSTS, mover__enabled="false") as made:
         yield made
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,7 @@ from cyxcloud.core.ids import BlobId, NodeNumber, PlacementId, ShardId
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import blobs, cluster, deletions, nodes, orders, strays
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import GONE, BlobRow, ChunkRow, DueBlob, SegmentRow, StrayRow
-from cyxcloud.meta.strays import Homecoming
+from cyxcloud.meta.rows import BlobRow, ChunkRow, DueBlob, SegmentRow, StrayRow
 from cyxcloud.wire.memory import StoredShard
 from cyxcloud.wire.shardhost import DeleteAnswer
 from cyxcloud.wire.status import Status
@@ -184,8 +182,7 @@ async def test_a_stray_on_a_node_that_is_away_stays_ordered_until_its_receipt(fl
     fleet.clock.advance(GRACE_MS / 1000)
     fleet.hosts[1].available = False
     await worker.step(0.0)
-    home = partial(strays.come_home, node=row.node, shard=ShardId(row.blob, 0, 0))
-    assert fleet.writer.call(home) is Homecoming.ORDERED_GONE
+    assert strays.find(fleet.reader, row.node, ShardId(row.blob, 0, 0)) == replace(row, sequence=1)
     fleet.hosts[1].available = True
     await worker.step(1.0)
     assert (left(fleet), strays.count(fleet.reader)) == (0, 0)
@@ -218,7 +215,7 @@ async def test_nothing_goes_from_a_restored_store_before_it_is_adopted(fleet: Fl
 async def test_a_node_that_is_gone_is_sent_nothing(fleet: Fleet, worker: Deletions) -> None:
     remove_blob(fleet, 1, chunks=1)
     leave_stray(fleet, 2, 0, 3)
-    fleet.writer.call(lambda conn: nodes.set_state(conn, NodeNumber(3), GONE))
+    fleet.writer.call(lambda conn: nodes.retire(conn, NodeNumber(3), "n3~3", "", 0))
     fleet.clock.advance(GRACE_MS / 1000)
     await worker.step(0.0)
     assert left(fleet) == 2

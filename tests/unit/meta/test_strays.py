@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 
 from cyxcloud.core.ids import BlobId, NodeNumber, ShardId
 from cyxcloud.meta import strays
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import StrayRow
-from cyxcloud.meta.strays import Homecoming
 from cyxcloud.meta.writer import Writer
 
 NODE = NodeNumber(3)
@@ -14,10 +13,6 @@ NODE = NodeNumber(3)
 
 def stray(blob: int, due_at_ms: int = 10, node: int = NODE) -> StrayRow:
     return StrayRow(NodeNumber(node), BlobId(blob), 0, 5, due_at_ms)
-
-
-def come_home(writer: Writer, blob: int) -> Homecoming:
-    return writer.call(partial(strays.come_home, node=NODE, shard=ShardId(BlobId(blob), 0, 5)))
 
 
 def test_strays_fall_due_by_node_and_time(writer: Writer, conn: Connection) -> None:
@@ -42,10 +37,9 @@ def test_ordered_strays_stay_until_the_receipt(writer: Writer, conn: Connection)
     assert strays.count(conn) == 1
 
 
-def test_a_shard_whose_deletion_is_ordered_does_not_come_home(writer: Writer, conn: Connection) -> None:
+def test_find_tells_a_stray_from_one_whose_deletion_is_ordered(writer: Writer, conn: Connection) -> None:
     writer.call(lambda c: strays.add(c, [stray(1), stray(2)]))
     writer.call(lambda c: strays.set_ordered(c, [stray(1)], 7))
-    assert come_home(writer, 1) is Homecoming.ORDERED_GONE
-    assert come_home(writer, 2) is Homecoming.WAS_STRAY
-    assert come_home(writer, 2) is Homecoming.NOTHING
-    assert strays.count(conn) == 1
+    assert strays.find(conn, NODE, ShardId(BlobId(1), 0, 5)) == replace(stray(1), sequence=7)
+    assert strays.find(conn, NODE, ShardId(BlobId(2), 0, 5)) == stray(2)
+    assert strays.find(conn, NODE, ShardId(BlobId(3), 0, 5)) is None

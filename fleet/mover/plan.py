@@ -1,0 +1,176 @@
+"""Which placements need a successor now, and which nodes take the place of those that are lost (pure).
+
+A node that was away for `away` counts as unreachable, one whose disk is reported lost at once. The fewer nodes of a
+placement are reachable, the shorter is the wait: one missing the whole grace, two a quarter of it, three or more (or
+none to spare) none; a node that returns ends it. What was replaced is made up for at once. Two shards of a chunk never
+come to stand on one node, and at most m on one disk as far as there are disks. What no node can take over waits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.meta.rows import DOWN, GONE, LOST, READABLE, UP, NodeRow, PlacementRow
+
+# Between the name of a node that was replaced and its number, in the row that is left of it.
+RETIRED = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    away_ms: int
+    grace_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A placement and the nodes of its successor; `reachable` of its own nodes can be read."""
+
+    placement: PlacementRow
+    nodes: tuple[NodeNumber, ...]
+    reachable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`moves` in order of risk; `stuck` lack nodes that no other can stand in for."""
+
+    moves: tuple[Move, ...] = ()
+    stuck: tuple[PlacementId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    placement: PlacementRow
+    slots: tuple[int, ...]
+    reachable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The nodes as they are now; `held` went together and are waited for."""
+
+    rows: Mapping[NodeNumber, NodeRow]
+    now_ms: int
+    started_ms: int
+    terms: Terms
+    held: frozenset[NodeNumber] = frozenset()
+
+    def unreachable_since_ms(self, number: NodeNumber) -> int | None:
+        """When it began to count as unreachable; None while it counts as reachable. A node that is down has to have
+        been watched for as long: before, nobody knows whether it was away or the coordinator."""
+        row = self.rows[number]
+        if row.state in READABLE:
+            return None
+        if row.state != DOWN:
+            return row.since_ms
+        watched = self.now_ms - max(row.since_ms, self.started_ms) >= self.terms.away_ms
+        return row.since_ms + self.terms.away_ms if watched else None
+
+    def grace_ms(self, missing: int, m: int) -> int:
+        if missing >= min(m, 3):
+            return 0
+        return self.terms.grace_ms if missing == 1 else self.terms.grace_ms // 4
+
+
+def make_plan(fleet: Fleet, placements: Sequence[PlacementRow], rng: random.Random) -> Plan:
+    """For placements without a successor; those that need none are passed over."""
+    needs = [need for each in placements if (need := _need(fleet, each)) is not None]
+    needs.sort(key=lambda need: (need.reachable, need.placement.id))
+    load = Counter(number for each in placements for number in each.nodes)
+    moves, stuck = [], []
+    for need in needs:
+        nodes, lacking = _substituted(fleet, need, load, rng)
+        if nodes != need.placement.nodes:
+            moves.append(Move(need.placement, nodes, need.reachable))
+        if lacking:
+            stuck.append(need.placement.id)
+    return Plan(tuple(moves), tuple(stuck))
+
+
+def reachable(fleet: Fleet, placement: PlacementRow) -> int:
+    """How many of its nodes can be read from."""
+    return sum(fleet.rows[number].state in READABLE for number in placement.nodes)
+
+
+def _need(fleet: Fleet, placement: PlacementRow) -> _Need | None:
+    """The slots of it that are to be filled anew now."""
+    gone = [at for at, number in enumerate(placement.nodes) if fleet.rows[number].state == GONE]
+    since = {at: fleet.unreachable_since_ms(number) for at, number in enumerate(placement.nodes) if at not in gone}
+    away = sorted((since_ms, at) for at, since_ms in since.items() if since_ms is not None)
+    waited_for = [(since_ms, at) for since_ms, at in away if placement.nodes[at] in fleet.held]
+    width = len(placement.nodes)
+    if width - len(gone) - len(away) + len(waited_for) > placement.k + 1:
+        away = [each for each in away if each not in waited_for]
+    due = any(
+        fleet.now_ms >= since_ms + fleet.grace_ms(len(gone) + missing, placement.m)
+        for missing, (since_ms, _) in enumerate(away, start=1)
+    )
+    slots = (*gone, *(at for _, at in away if due))
+    return _Need(placement, slots, reachable(fleet, placement)) if slots else None
+
+
+def _substituted(
+    fleet: Fleet, need: _Need, load: Counter[NodeNumber], rng: random.Random
+) -> tuple[tuple[NodeNumber, ...], bool]:
+    """The list with its slots filled as far as that goes, and whether one had to stay as it is."""
+    nodes = list(need.placement.nodes)
+    kept = [number for at, number in enumerate(nodes) if at not in need.slots]
+    on_disk = Counter(fleet.rows[number].disk for number in kept)
+    members = set(nodes)
+    lacking = False
+    for at in need.slots:
+        heir = _heir(fleet, nodes[at])
+        if heir is not None and heir.state != UP and _may_wait_for(fleet, heir, need):
+            continue
+        chosen = _choose(fleet, members, on_disk, heir, need.placement.m, load, rng)
+        if chosen is None:
+            lacking = True
+            on_disk[fleet.rows[nodes[at]].disk] += 1
+            continue
+        members.add(chosen)
+        on_disk[fleet.rows[chosen].disk] += 1
+        load[chosen] += 1
+        nodes[at] = chosen
+    return tuple(nodes), lacking
+
+
+def _choose(  # noqa: PLR0917 - all that makes one node better than another
+    fleet: Fleet,
+    members: set[NodeNumber],
+    on_disk: Counter[str],
+    heir: NodeRow | None,
+    m: int,
+    load: Counter[NodeNumber],
+    rng: random.Random,
+) -> NodeNumber | None:
+    """The disk with room under m first (else the one that is least over it), then the node that took the lost one's
+    name, then the least loaded."""
+    best = min(
+        (
+            (max(0, on_disk[row.disk] + 1 - m), row is not heir, load[row.number], rng.random(), row.number)
+            for row in fleet.rows.values()
+            if row.state == UP and row.number not in members
+        ),
+        default=None,
+    )
+    return None if best is None else best[-1]
+
+
+def _heir(fleet: Fleet, number: NodeNumber) -> NodeRow | None:
+    """The node that has the name of one that was replaced."""
+    row = fleet.rows[number]
+    if row.state != GONE:
+        return None
+    name = row.name.partition(RETIRED)[0]
+    return next((each for each in fleet.rows.values() if each.name == name and each.state != GONE), None)
+
+
+def _may_wait_for(fleet: Fleet, heir: NodeRow, need: _Need) -> bool:
+    """A replacement is about to come up: moving everything elsewhere in these minutes would leave it empty."""
+    is_coming = heir.state != LOST and fleet.unreachable_since_ms(heir.number) is None
+    return is_coming and need.reachable > need.placement.k + 1

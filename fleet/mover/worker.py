@@ -1,0 +1,252 @@
+"""The one mover: read repair, scrub repair, replaced nodes, lost folders and nodes that stay away, all by one way.
+
+Each step makes successors where the plan says so, heals a bounded batch of the chunks most at risk, and commits it
+under the mover's own write session. Nothing is remembered but in the database, so it stops and goes on anywhere; a
+placement that has a successor is looked at for good, because a write that was under way may still commit into it.
+It stays below its rate, codes in threads of low priority and holds a few chunks at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from cyxcloud.core.config import MoverSettings
+from cyxcloud.core.ids import SessionNumber
+from cyxcloud.core.worker import Did, Idle
+from cyxcloud.meta import blobs, cluster, repairs
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.errors import SessionClosed
+from cyxcloud.meta.nodes import read_all as read_nodes
+from cyxcloud.meta.outcome import Request, T
+from cyxcloud.meta.rows import DOWN, LOST, PlacementState
+from cyxcloud.meta.writer import Writer
+from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
+from cyxcloud.shards.frames import CHUNK_BYTES
+from cyxcloud.shards.plan import ChunkRef
+from cyxcloud.shards.plane import DataPlane
+from fleet.mover import succession
+from fleet.mover.breaker import Cohort, cohort
+from fleet.mover.commit import Commit, Outcome
+from fleet.mover.pace import Bucket
+from fleet.mover.plan import Terms
+from fleet.mover.queue import Queue, Wound
+from fleet.mover.rebuild import Healed, Rebuilder, Task
+from fleet.mover.view import View, read_view
+from fleet.storeclock import CoordinatorClock
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+IDLE_SECONDS = 3600.0
+# A write that began before its node was replaced may commit long after into a placement that held nothing before.
+LATE_WRITES_SECONDS = 10.0
+# Each holds some 14 MiB; more would not be faster on two cores.
+IN_FLIGHT = 3
+# One transaction; at the default rate less than a second's work.
+BATCH = 24
+MIB = 1 << 20
+
+
+@dataclass(slots=True)
+class Tally:
+    """What status shows. `stuck`: placements that lack a node and no other can stand in."""
+
+    running: int = 0
+    done: int = 0
+    bytes: int = 0
+    stuck: int = 0
+    failing: int = 0
+    waiting_for: tuple[str, ...] = ()
+    waiting_until_ms: int = 0
+
+
+class Mover:
+    name = "mover"
+
+    def __init__(  # noqa: PLR0917 - all that it works with
+        self,
+        plane: DataPlane,
+        reader: Connection,
+        writer: Writer,
+        clock: CoordinatorClock,
+        settings: MoverSettings,
+        delete_grace_seconds: float,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._plane, self._reader, self._writer, self._clock = plane, reader, writer, clock
+        self._enabled = settings.enabled
+        self._terms = Terms(int(settings.away * 1000), int(settings.grace * 1000))
+        self._breaker_ms = int(settings.breaker * 1000)
+        self._grace_ms = int(delete_grace_seconds * 1000)
+        self._random = rng or random.SystemRandom()
+        self._rebuilder, self._queue = Rebuilder(plane), Queue(reader)
+        self._bucket = Bucket(settings.mib_per_second * MIB, plane.clock.monotonic())
+        self._started_ms = clock.now_ms()
+        self._session: SessionNumber | None = None
+        self._beat_at = 0.0
+        self._epoch = self._planned_epoch = -1
+        self._plan_at = 0.0
+        self._view = View({}, {})
+        self._cohort = Cohort()
+        self.tally = Tally()
+
+    async def step(self, now: float) -> Did | Idle:
+        if not self._enabled:
+            return Idle(now + IDLE_SECONDS)
+        await self._keep_session(now)
+        self._look()
+        made = await self._succeed(now)
+        if self._bucket.room(now) <= 0:
+            return Idle(self._bucket.ready_at())
+        tasks = self._choose(now)
+        if not tasks:
+            return Did(made, "making successors") if made else Idle(now + LOOK_SECONDS)
+        healed = await self._heal(tasks)
+        outcome = await self._commit(healed)
+        for key in outcome.again:
+            self._queue.pause(key, now)
+        self.tally.failing = self._queue.paused
+        return Did(len(tasks) - len(outcome.again), "moving")
+
+    # What there is to do
+
+    def _look(self) -> None:
+        epoch = cluster.epochs(self._reader).topology
+        if epoch != self._epoch:
+            with self._reader.snapshot():
+                self._epoch, self._view = cluster.epochs(self._reader).topology, read_view(self._reader)
+            self._queue.reconsider()
+        self._plane.hosts.refresh()
+
+    async def _succeed(self, now: float) -> int:
+        """New successors, where nodes are missing for so long."""
+        if now < self._plan_at and self._planned_epoch == self._epoch:
+            return 0
+        may_fall_due = any(row.state in {DOWN, LOST} for row in self._view.nodes.values())
+        self._plan_at = now + (LOOK_SECONDS if may_fall_due else LATE_WRITES_SECONDS)
+        self._planned_epoch = self._epoch
+        now_ms = self._clock.now_ms()
+        self._watch_breaker(now_ms)
+        held = self._cohort.nodes
+        plan = succession.look(self._reader, now_ms, self._started_ms, self._terms, held, self._random)
+        self.tally.stuck = len(plan.stuck)
+        if not plan.moves:
+            return 0
+
+        def succeed(conn: Connection) -> int:
+            again = succession.look(conn, now_ms, self._started_ms, self._terms, held, self._random)
+            return succession.succeed(conn, again)
+
+        made = await self._submit(succeed)
+        log.warning("placements get successors", count=made, stuck=len(plan.stuck))
+        self._look()
+        return made
+
+    def _watch_breaker(self, now_ms: int) -> None:
+        rows = list(read_nodes(self._reader))
+        m = max((row.m for row in self._view.placements.values()), default=0)
+        found = cohort(rows, now_ms, started_ms=self._started_ms, m=m, hold_ms=self._breaker_ms)
+        if found.nodes != self._cohort.nodes:
+            names = tuple(row.name for row in rows if row.number in found.nodes)
+            if names:
+                log.error("many nodes went together: they are not repaired for now", nodes=names)
+            else:
+                log.warning("nodes that went together are not waited for any more")
+            self.tally.waiting_for = names
+        self._cohort, self.tally.waiting_until_ms = found, found.until_ms
+
+    def _choose(self, now: float) -> list[Task]:
+        """The next batch, no more than the rate allows."""
+        tasks: list[Task] = []
+        self._queue.fill(self._view, now)
+        while len(tasks) < BATCH and self._bucket.room(now) > 0 and (wound := self._queue.next()) is not None:
+            task = self._task(wound)
+            if task is None:
+                self._queue.resolved((wound.blob, wound.chunk))
+                continue
+            self._bucket.take(task.ref.size)
+            tasks.append(task)
+        return tasks
+
+    def _task(self, wound: Wound) -> Task | None:
+        """As its rows are now; None where there is nothing left to do."""
+        row = blobs.read(self._reader, wound.blob)
+        chunk = blobs.chunk_of(self._reader, wound.blob, wound.chunk)
+        if row is None or row.refs == 0 or chunk is None or chunk.placement not in self._view.placements:
+            return None
+        old, new = self._view.placements[chunk.placement], self._view.target(chunk.placement)
+        size = min(CHUNK_BYTES, row.size - chunk.n * CHUNK_BYTES)
+        ref = ChunkRef(row.id, chunk.n, chunk.root, self._view.node_ids(old), size, row.k, row.m)
+        suspects = tuple(
+            at
+            for at in repairs.of_chunk(self._reader, row.id, chunk.n)
+            if old.nodes[at] == new.nodes[at] and self._view.can_read(old.nodes[at])
+        )
+        if old.state is not PlacementState.REPLACED and not suspects:
+            return None
+        return Task(ref, old, new, self._view.node_ids(new), suspects)
+
+    # Doing it
+
+    async def _heal(self, tasks: Sequence[Task]) -> list[Healed]:
+        waiting = list(reversed(tasks))
+        healed: list[Healed] = []
+
+        async def work() -> None:
+            while waiting:
+                healed.append(await self._heal_one(waiting.pop()))
+                self.tally.running -= 1
+
+        self.tally.running = len(tasks)
+        try:
+            await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+        finally:
+            self.tally.running = 0
+        return healed
+
+    async def _heal_one(self, task: Task) -> Healed:
+        try:
+            return await self._rebuilder.heal(task)
+        except Exception as error:  # one chunk that is damaged in a new way must not stop all others
+            log.exception("chunk not healed", blob=task.ref.blob, chunk=task.ref.index)
+            return Healed(task, problem=f"{type(error).__name__}: {error}")
+
+    async def _commit(self, healed: Sequence[Healed]) -> Outcome:
+        for each in healed:
+            if each.problem:
+                log.info("chunk not whole yet", blob=each.task.ref.blob, chunk=each.task.ref.index, reason=each.problem)
+        commit = Commit(self._view, self._clock.now_ms(), self._grace_ms)
+        outcome = await self._submit(lambda conn: commit(conn, healed))
+        again = set(outcome.again)
+        for each in healed:
+            key = (each.task.ref.blob, each.task.ref.index)
+            if key not in again:
+                self._queue.resolved(key)
+                self.tally.done += 1
+            if each.rebuilt:
+                self.tally.bytes += each.task.ref.size
+        return outcome
+
+    # The session
+
+    async def _submit(self, request: Request[T]) -> T:
+        """In a transaction that holds only while the session is open."""
+        if self._session is None:
+            self._session = await open_session(self._writer, "mover", self._clock.now_ms())
+        try:
+            return await self._writer.bound_to(self._session).submit(request, is_long=True)
+        except SessionClosed:
+            self._session = None
+            raise
+
+    async def _keep_session(self, now: float) -> None:
+        if self._session is None or now < self._beat_at:
+            return
+        self._beat_at = now + BEAT_SECONDS
+        if not await beat(self._writer, self._session):
+            self._session = None

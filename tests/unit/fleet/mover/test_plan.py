@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cyxcloud.core.ids import NodeNumber
+from cyxcloud.meta.rows import DOWN, GONE, LOST, READ_ONLY, UP, NodeRow, PlacementRow
+from fleet.mover.plan import Fleet, Plan, Terms, make_plan
+from tests.unit.fleet.mover.nodes import HOUR_MS, node, placement
+
+TERMS = Terms(away_ms=15 * 60_000, grace_ms=4 * HOUR_MS)
+AWAY = TERMS.away_ms
+NOW = 100 * HOUR_MS
+FOURTEEN = placement(*range(1, 15))
+
+
+def fleet_of(rows: Sequence[NodeRow], now_ms: int = NOW, started_ms: int = 0, held: set[int] | None = None) -> Fleet:
+    waited_for = frozenset(NodeNumber(number) for number in held or ())
+    return Fleet({row.number: row for row in rows}, now_ms, started_ms, TERMS, waited_for)
+
+
+def sixteen(since: dict[int, int], state: str = DOWN) -> list[NodeRow]:
+    """Sixteen nodes, of which these went so many milliseconds ago."""
+    return [
+        node(number, state, NOW - since[number]) if number in since else node(number, UP) for number in range(1, 17)
+    ]
+
+
+def plan(rows: Sequence[NodeRow], *lists: PlacementRow, held: set[int] | None = None, started_ms: int = 0) -> Plan:
+    return make_plan(fleet_of(rows, held=held, started_ms=started_ms), lists or (FOURTEEN,), random.Random(1))
+
+
+@pytest.mark.parametrize("state", [UP, READ_ONLY])
+def test_nodes_that_can_be_read_are_left_alone(state: str) -> None:
+    assert plan(sixteen(dict.fromkeys(range(1, 9), NOW), state)) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("missing", "grace_ms"), [(1, 4 * HOUR_MS), (2, HOUR_MS), (3, 0), (4, 0)], ids=["one", "two", "three", "four"]
+)
+def test_the_grace_is_by_health(missing: int, grace_ms: int) -> None:
+    for early in (1, 0):
+        since = dict.fromkeys(range(1, missing + 1), AWAY + grace_ms - early)
+        assert len(plan(sixteen(since)).moves) == (0 if early else 1)
+
+
+def test_the_grace_of_two_runs_from_the_second() -> None:
+    long, short = AWAY + HOUR_MS * 3, AWAY + HOUR_MS - 1
+    assert not plan(sixteen({1: long, 2: short})).moves
+    assert set(plan(sixteen({1: long, 2: short + 1})).moves[0].nodes) == set(range(3, 17))
+
+
+def test_a_return_ends_the_grace_of_the_others() -> None:
+    since = {1: AWAY, 2: AWAY, 3: AWAY}
+    assert plan(sixteen(since)).moves
+    del since[3]
+    assert not plan(sixteen(since)).moves
+
+
+def test_a_node_away_for_less_counts_as_there() -> None:
+    assert not plan(sixteen({1: AWAY, 2: AWAY, 3: AWAY - 1})).moves
+
+
+def test_a_lost_disk_counts_at_once_but_has_its_grace() -> None:
+    assert not plan(sixteen({1: 1000}, LOST)).moves
+    assert plan(sixteen({1: 1000, 2: 1000, 3: 1000}, LOST)).moves
+    assert plan(sixteen({1: 4 * HOUR_MS}, LOST)).moves
+
+
+def test_what_was_replaced_moves_at_once() -> None:
+    moved = plan(sixteen({1: 0}, GONE)).moves[0]
+    assert moved.nodes[1:] == FOURTEEN.nodes[1:]
+    assert moved.nodes[0] in (15, 16)
+
+
+def test_without_a_spare_shard_nothing_waits() -> None:
+    """2+1: one missing leaves none to lose."""
+    rows = [node(1, DOWN, NOW - AWAY), *(node(number) for number in range(2, 5))]
+    assert plan(rows, placement(1, 2, 3, m=1)).moves
+
+
+def test_a_node_that_was_down_before_the_coordinator_is_watched_first() -> None:
+    rows = sixteen(dict.fromkeys((1, 2, 3), NOW))
+    assert not plan(rows, started_ms=NOW - AWAY + 1).moves
+    assert plan(rows, started_ms=NOW - AWAY).moves
+
+
+def test_a_cohort_is_not_repaired_but_at_the_edge() -> None:
+    rows = sixteen(dict.fromkeys((1, 2, 3), AWAY))
+    assert plan(rows).moves
+    assert not plan(rows, held={1, 2, 3}).moves
+    lost = [replace(row, state=LOST) if row.number in (4, 5, 6) else row for row in rows]
+    moved = plan(lost, held={1, 2, 3})
+    assert set(moved.moves[0].nodes) > {15, 16}, "eleven are left when the cohort is counted as present"
+    two_lost = [replace(row, state=LOST, since_ms=NOW) if row.number in (4, 5) else row for row in rows]
+    assert not plan(two_lost, held={1, 2, 3}).moves
+
+
+def test_the_fewest_reachable_come_first() -> None:
+    rows = sixteen({1: 0, 2: 0}, GONE)
+    lists = [placement(2, *range(3, 16), number=1), placement(*range(1, 15), number=2)]
+    assert [move.placement.id for move in plan(rows, *lists).moves] == [2, 1]
+
+
+def test_with_nobody_to_stand_in_nothing_moves() -> None:
+    rows = sixteen({1: 0, 15: 0, 16: 0}, GONE)
+    assert plan(rows) == Plan(stuck=(FOURTEEN.id,))
+
+
+def test_what_can_be_moved_is_though_not_all_can() -> None:
+    found = plan(sixteen({1: 0, 2: 0, 16: 0}, GONE))
+    assert len(set(found.moves[0].nodes) & {1, 2}) == 1
+    assert found.stuck == (FOURTEEN.id,)
+
+
+def test_the_node_that_took_the_name_takes_the_place() -> None:
+    rows = [node(1, GONE, name="a~1"), *(node(number) for number in range(2, 17)), node(17, name="a")]
+    assert plan(rows).moves[0].nodes == (17, *FOURTEEN.nodes[1:])
+
+
+def test_a_replacement_that_is_not_up_yet_is_waited_for() -> None:
+    rows = [node(1, GONE, name="a~1"), *(node(number) for number in range(2, 17))]
+    assert plan([*rows, node(17, DOWN, NOW - AWAY + 1, name="a")]) == Plan()
+    assert plan([*rows, node(17, DOWN, NOW - AWAY, name="a")]).moves
+    assert plan([*rows, node(17, LOST, NOW, name="a")]).moves
+
+
+def test_at_most_m_on_a_disk_while_there_are_disks() -> None:
+    rows = [node(number, disk="abc"[number % 3], state=GONE if number == 2 else UP) for number in range(1, 25)]
+    shards = placement(1, 4, 7, 10, 2, 5, 8, 11, 3, 6, 9, 12)
+    moved = plan(rows, shards).moves[0]
+    assert Counter(rows[number - 1].disk for number in moved.nodes) == {"a": 4, "b": 4, "c": 4}
+
+
+numbers = st.integers(1, 24)
+
+
+@given(
+    states=st.lists(st.sampled_from([UP, UP, UP, READ_ONLY, DOWN, LOST, GONE]), min_size=24, max_size=24),
+    disks=st.lists(st.sampled_from("abcd"), min_size=24, max_size=24),
+    lists=st.lists(st.permutations(range(1, 25)), min_size=1, max_size=6),
+    seed=st.integers(),
+)
+def test_every_plan_is_sound(states: list[str], disks: list[str], lists: list[list[int]], seed: int) -> None:
+    rows = [
+        node(number, state, NOW - 10 * HOUR_MS, disk)
+        for number, (state, disk) in enumerate(zip(states, disks, strict=True), start=1)
+    ]
+    fleet = fleet_of(rows)
+    given_lists = [placement(*each[:12], number=at) for at, each in enumerate(lists, start=1)]
+    found = make_plan(fleet, given_lists, random.Random(seed))
+    assert found == make_plan(fleet, given_lists, random.Random(seed))
+    assert [move.reachable for move in found.moves] == sorted(move.reachable for move in found.moves)
+    for move in found.moves:
+        assert len(set(move.nodes)) == len(move.placement.nodes), "two shards of a chunk on one node"
+        for before, after in zip(move.placement.nodes, move.nodes, strict=True):
+            if before != after:
+                assert fleet.rows[before].state in (DOWN, LOST, GONE)
+                assert fleet.rows[after].state == UP
+        assert_even(fleet, move.placement, move.nodes)
+
+
+def assert_even(fleet: Fleet, before: PlacementRow, nodes: Sequence[NodeNumber]) -> None:
+    """No disk holds more than m while a node of a disk with fewer could have been taken instead."""
+    counts = Counter(fleet.rows[number].disk for number in nodes)
+    for was, now in zip(before.nodes, nodes, strict=True):
+        disk = fleet.rows[now].disk
+        if was != now and counts[disk] > before.m:
+            better = [
+                row.number
+                for row in fleet.rows.values()
+                if row.state == UP
+                and row.number not in {*nodes, *before.nodes}
+                and counts[row.disk] + 1 < counts[disk]
+                and counts[row.disk] < before.m
+            ]
+            assert not better
