@@ -102,7 +102,11 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._queue: deque[Outcome] = deque()
-        self._wake = threading.Condition()
+        # A Condition wakes the thread while its lock is still held, which then is waited for as well.
+        self._lock = threading.Lock()
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._idle = False
         self._closing = False
         self._thread: threading.Thread | None = None
         self._conn: Connection | None = None
@@ -121,9 +125,11 @@ class Writer:
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
-        with self._wake:
+        with self._lock:
             self._closing = True
-            self._wake.notify()
+            idle, self._idle = self._idle, False
+        if idle:
+            self._bell.release()
         if self._thread is None:
             return
         self._thread.join()
@@ -158,11 +164,13 @@ class Writer:
         return self.call(_CheckpointRequest(truncate=truncate))
 
     def _put(self, outcome: Outcome) -> None:
-        with self._wake:
+        with self._lock:
             if self._closing:
                 raise WriterClosed("the writer is stopping")
             self._queue.append(outcome)
-            self._wake.notify()
+            idle, self._idle = self._idle, False
+        if idle:
+            self._bell.release()
 
     def _run(self) -> None:
         batch: list[Outcome] = []
@@ -177,16 +185,19 @@ class Writer:
             raise
 
     def _wait(self) -> bool:
-        with self._wake:
-            while not self._queue and not self._closing:
-                self._wake.wait()
-            waiting = len(self._queue)
+        while True:
+            with self._lock:
+                waiting = len(self._queue)
+                if waiting or self._closing:
+                    break
+                self._idle = True
+            self._bell.acquire()  # rung once, by whoever takes `_idle` back
         if 0 < waiting < self._last_batch and not self._closing:
             time.sleep(GATHER_SECONDS)
         return waiting > 0
 
     def _give_up(self, batch: list[Outcome], error: BaseException) -> None:
-        with self._wake:
+        with self._lock:
             self._closing = True
             lost = [*batch, *self._queue]
             self._queue.clear()

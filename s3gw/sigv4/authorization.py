@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from urllib.parse import unquote
 
 from s3gw.sigv4.canonical import QueryPairs
@@ -37,8 +36,7 @@ _V2_QUERY = frozenset({"AWSAccessKeyId", "Signature"})
 MAX_EXPIRES_SECONDS = 604800
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """A signature as presented, its scope checked, itself not yet."""
 
     access_key: str
@@ -47,8 +45,7 @@ class Credential:
     signature: str
 
 
-@dataclass(frozen=True, slots=True)
-class Presigned:
+class Presigned(NamedTuple):
     credential: Credential
     timestamp: str
     expires_seconds: int

@@ -284,6 +284,25 @@ def test_nobody_joins_an_old_batch(writer: Writer) -> None:
     assert seen == ["COMMIT", "late", "COMMIT"]
 
 
+def test_no_wake_up_is_lost_between_threads(database: Database, writer: Writer) -> None:
+    """Requests of several threads come while the writer falls asleep, again and again."""
+    numbers = iter(range(1, 161))
+    taking = threading.Lock()
+
+    def work() -> None:
+        for _ in range(40):
+            with taking:
+                number = next(numbers)
+            assert writer.call(adds(number))
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(20)
+    assert len(names(database)) == 160
+
+
 def test_close_finishes_what_is_queued(database: Database) -> None:
     writer = database.writer()
     writer.start()
