@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli import access, layout
 from cli.access import NewKey, NewUser
+from cli.consistency import refuse_mismatch
 from cli.home import Home
 from cli.layout import Layout
 from cli.options import CommandError
@@ -81,6 +82,7 @@ def open_store(home: Home, settings: Settings, given: FirstStart, clock: Clock |
             _create(home, database, settings, given, now_ms)
         _bring_up_to_date(database)
         keyring = open_keyring(home, database)
+        refuse_mismatch(home, database, keyring)
         keycopies.refresh(keyring, copy_folders(nodes.read_all(database.reader()), home.data_dirs))
         _ensure_root_key(home, database, keyring, given, now_ms)
         return _opened(home, database, settings)
@@ -186,7 +188,7 @@ def _recovery_code(given: FirstStart) -> RecoveryCode:
 
 
 def _is_store(database: Database) -> bool:
-    return database.revision() is not None and cluster.read(database.reader()) is not None
+    return database.revision() is not None and cluster.exists(database.reader())
 
 
 def _clear_unfinished(home: Home, database: Database) -> None:

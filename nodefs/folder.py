@@ -18,6 +18,7 @@ from cyxcloud.core.ids import NODE_ID_BYTES, NodeId
 
 FORMAT = 1
 MARKER = "node.json"
+POINTER = Path("metadata") / "snapshot.pointer"
 SUBFOLDERS = ("data/packs", "data/quarantine", "metadata", "cache/lru", "temp/uploads", "logs")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -64,7 +65,7 @@ class NodeFolder:
 
     @property
     def pointer(self) -> Path:
-        return self.path / "metadata" / "snapshot.pointer"
+        return self.path / POINTER
 
     @property
     def index(self) -> Path:
@@ -118,5 +119,6 @@ def write_marker(path: Path, marker: Marker, disk: Disk = DISK) -> None:
 
 
 def adopt(path: Path, incarnation: bytes, disk: Disk = DISK) -> None:
-    """From now on this node belongs to that incarnation of its cluster (after a restore). While the host is stopped."""
+    """From now on this node belongs to that incarnation of its cluster (after a restore). A host that serves it has
+    to open it again."""
     write_marker(path, replace(read_marker(path), incarnation=incarnation), disk)

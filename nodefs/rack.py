@@ -78,7 +78,7 @@ class Rack:
             bay = Bay(path)
         if bay.opening is not None:
             return await asyncio.shield(bay.opening)
-        if bay.store is not None and not bay.store.down_reason:
+        if bay.store is not None and not bay.store.down_reason and not _is_adopted(bay.store):
             return bay.store.info()
         info = await self._open(bay)
         if bay not in self.bays:
@@ -226,6 +226,14 @@ async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:
 def _in_loop(loop: asyncio.AbstractEventLoop, give: Callable[[T], None], value: T, to: asyncio.Future[V]) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(lambda: None if to.done() else give(value))
+
+
+def _is_adopted(store: NodeStore) -> bool:
+    """Whether its marker names another incarnation since it was opened."""
+    try:
+        return read_marker(store.folder.path).incarnation != store.incarnation
+    except FolderUnusable:
+        return False
 
 
 def _looked_at(done: asyncio.Future[NodeInfo]) -> None:

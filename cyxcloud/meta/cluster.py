@@ -35,6 +35,7 @@ class Epochs:
 
 _create = prepare(insert(cluster).on_conflict_do_nothing())
 _read = prepare(select(*(each for each in cluster.c if each.name != "one")))
+_exists = prepare(select(cluster.c.one))
 _restored = prepare(
     update(cluster).values(incarnation=bindparam("new_incarnation"), adopted=0, restored_at_ms=bindparam("now_ms"))
 )
@@ -85,6 +86,11 @@ def create(conn: Connection, row: ClusterRow) -> bool:
         "settled_key": row.settled_key,
     }
     return conn.run(_create, params) == 1
+
+
+def exists(conn: Connection) -> bool:
+    """Whether this is a store's database, of whatever release."""
+    return conn.one(_exists) is not None
 
 
 def read(conn: Connection) -> ClusterRow | None:
