@@ -130,3 +130,8 @@ def find_user(conn: Connection, user_id: str | None) -> AccountRow:
 
 def root_user(conn: Connection) -> AccountRow:
     return next(row for row in accounts.read_all(conn) if row.is_root)
+
+
+def credentials_file(access_key: str, secret_key: str) -> bytes:
+    """In the AWS tools' own format: AWS_SHARED_CREDENTIALS_FILE may point at it."""
+    return f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n".encode()

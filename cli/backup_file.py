@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sqlite3
 import struct
 from collections.abc import Iterator
@@ -71,7 +70,9 @@ def read_backup(path: Path, database: Path) -> Backup:
         found = _read_head(file)
         with database.open("xb") as target:
             database.chmod(0o600)
-            shutil.copyfileobj(_Limited(file, found.database_bytes), target, _COPY_BYTES)
+            body = _Limited(file, found.database_bytes)
+            while piece := body.read(_COPY_BYTES):
+                target.write(piece)
             target.flush()
             os.fsync(target.fileno())
     if database.stat().st_size != found.database_bytes:

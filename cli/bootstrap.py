@@ -276,9 +276,7 @@ def _root_key(given: FirstStart) -> NewKey | None:
 
 
 def _write_credentials(home: Home, key: NewKey) -> None:
-    """In the AWS tools' own format: AWS_SHARED_CREDENTIALS_FILE may point at it."""
-    text = f"[default]\naws_access_key_id = {key.access_key}\naws_secret_access_key = {key.secret_key}\n"
-    write_file(home.root_credentials, text.encode(), mode=0o600)
+    write_file(home.root_credentials, access.credentials_file(key.access_key, key.secret_key), mode=0o600)
 
 
 def _mark(home: Home) -> Path:

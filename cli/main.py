@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import cid, keyring_commands, keys, status, up, users
+from cli import cid, keyring_commands, keys, meta, status, up, users
 
 app = typer.Typer(
     name="cyxcloud",
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(status.status)
 app.command("cid")(cid.cid)
+app.add_typer(meta.app, name="meta")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="key")
 app.add_typer(keyring_commands.app, name="keys")

@@ -14,6 +14,7 @@ from cli.home import Home, is_running
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
 from cli.sockets import reachable
 from cli.status_keys import keys_status
+from cli.status_snapshot import snapshot_status, snapshot_text
 from cli.store import Store, open_existing
 from cli.survival import survival
 from cli.verdict import verdict
@@ -53,6 +54,7 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
         "survives": asdict(survived),
         "repair": {"queued": queued},
         "keys": keys_status(store),
+        "snapshot": snapshot_status(store),
     }
     state, reasons = verdict(value)
     return value | {"state": state, "reasons": reasons}
@@ -95,3 +97,4 @@ def _print(console: Console, value: dict[str, Any]) -> None:
     if survives["disks"]:
         console.print("(of shards: metadata, small objects and keys stand on the first disk alone)")
     console.print(f"{value['repair']['queued']} shards wait for repair")
+    console.print(snapshot_text(value["snapshot"]))

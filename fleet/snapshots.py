@@ -119,6 +119,7 @@ def routes(snapshots: Snapshots, runner: Runner) -> list[web.RouteDef]:
     async def tell(_: web.Request) -> web.Response:
         last = None if snapshots.last is None else asdict(snapshots.last)
         return web.json_response(
-            {"asked": snapshots.asked, "answered": snapshots.answered, "error": snapshots.error, "last": last})
+            {"asked": snapshots.asked, "answered": snapshots.answered, "error": snapshots.error, "last": last}
+        )
 
     return [web.post("/snapshot", ask), web.get("/snapshot", tell)]

@@ -42,6 +42,7 @@ _with_bucket = prepare(
 _share_bucket = prepare(select(bucket.c.id).where(bucket.c.id == bindparam("of_bucket")).with_for_update(read=True))
 _lock_key = prepare(select(func.pg_advisory_xact_lock(bindparam("name", type_=BigInteger))))
 _any = prepare(select(literal(1)).where(select(_H.key).where(_H.bucket == bindparam("of_bucket")).exists()))
+_count = prepare(select(func.count()).where(_H.live == 1, _H.bucket != bindparam("but")))
 _insert = prepare(insert(head))
 _update = prepare(
     update(head)
@@ -78,6 +79,14 @@ def read(conn: Connection, bucket_id: BucketId, key: bytes) -> HeadRow | None:
 def any_in(conn: Connection, bucket_id: BucketId) -> bool:
     """Whether the bucket holds any version of any key, delete markers included."""
     return conn.one(_any, {"of_bucket": bucket_id}) is not None
+
+
+def count(conn: Connection, *, but: BucketId) -> int:
+    """Objects in all buckets but one (walks the table: not for requests)."""
+    row = conn.one(_count, {"but": but})
+    assert row is not None
+    found: int = row[0]
+    return found
 
 
 def put(conn: Connection, bucket_id: BucketId, row: HeadRow, *, is_new: bool) -> None:
