@@ -19,7 +19,7 @@ from cli.node_folders import FoundNode, find_nodes, keyring_copies, opened
 from cli.options import CommandError, DataOption, JsonOption, explained, home_of, show
 from cli.recovery import CodeOption, recovery_code
 from cli.restore import Copied, Remains, Source, bring, from_nodes, newest_sequence, put_in_place
-from cyxcloud.core import keycopies
+from cyxcloud.core import keycopies, log
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.keycopies import Copy
 from cyxcloud.core.keyring import Keyring, KeyringDamaged, KeyringMissing
@@ -58,6 +58,7 @@ def restore(
         home, given = home_of(data), recovery_code(code)
         started = time.monotonic()
         with stopped(home):
+            log.configure("restore", level="info", json=False, file=home.logs / "restore.log")
             told = _restore(home, given, nodes or [], file, quiet=as_json)
         told["seconds"] = round(time.monotonic() - started, 3)
     show(told, as_json=as_json, text=lambda console: _print(console, home, told))
