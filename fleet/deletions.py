@@ -119,11 +119,13 @@ class Deletions:
         known = cluster.read(conn)
         if known is None or not known.adopted:
             return 0
-        members = {row.id: row.nodes for row in placements.read_all(conn)}
+        lists = placements.read_all(conn)
+        members = {row.id: row.nodes for row in lists}
+        successors = {row.id: row.successor for row in lists if row.successor is not None}
         present = {row.number: row for row in nodes.read_all(conn) if row.state != GONE}
         book = _Orders(conn, self._signer, self._clock.now_ms())
         due = deletions.due(conn, book.now_ms, BATCH_BLOBS)
-        for number, shards in sorted(shards_by_node(due, members).items()):
+        for number, shards in sorted(shards_by_node(due, members, successors).items()):
             for at in range(0, len(shards) if number in present else 0, MAX_ORDER_SHARDS):
                 book.add(present[number], shards[at : at + MAX_ORDER_SHARDS])
         deletions.remove(conn, [each.blob for each in due])
@@ -211,11 +213,29 @@ def is_at_home(conn: Connection, row: StrayRow, members: Mapping[PlacementId, Se
 
 
 def shards_by_node(
-    due: Iterable[DueBlob], members: Mapping[PlacementId, Sequence[NodeNumber]]
+    due: Iterable[DueBlob],
+    members: Mapping[PlacementId, Sequence[NodeNumber]],
+    successors: Mapping[PlacementId, PlacementId],
 ) -> dict[NodeNumber, list[ShardId]]:
+    """Also for the nodes of a placement's successors: the mover may have put shards there and not have come further."""
     found: defaultdict[NodeNumber, list[ShardId]] = defaultdict(list)
     for blob in due:
         for chunk in blob.chunks:
-            for index, node in enumerate(members[chunk.placement]):
-                found[node].append(ShardId(blob.blob, chunk.n, index))
+            for index, numbers in enumerate(_homes(chunk.placement, members, successors)):
+                for node in numbers:
+                    found[node].append(ShardId(blob.blob, chunk.n, index))
     return dict(found)
+
+
+def _homes(
+    placement: PlacementId,
+    members: Mapping[PlacementId, Sequence[NodeNumber]],
+    successors: Mapping[PlacementId, PlacementId],
+) -> list[set[NodeNumber]]:
+    """By shard, every node that it may lie on."""
+    homes = [{number} for number in members[placement]]
+    while (successor := successors.get(placement)) is not None:
+        placement = successor
+        for numbers, number in zip(homes, members[placement], strict=True):
+            numbers.add(number)
+    return homes

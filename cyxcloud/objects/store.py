@@ -147,8 +147,11 @@ class Store:
         blobs.release(conn, removed, due_ms, removed_at_ms=now_ms)
 
     def chunk_ref(self, found: BlobMap, index: int) -> ChunkRef:
-        """Raises UnknownPlacement where metadata names a placement that does not exist."""
+        """Raises UnknownPlacement where metadata names a placement that does not exist. A chunk of a placement that has
+        a successor may have moved since its map was read, so it is asked for anew."""
         chunk, blob = found.chunks[index], found.blob
+        if chunk.placement in self.topology.replaced:
+            chunk = found.chunks[index] = blobs.chunk_of(self.reader, blob.id, index) or chunk
         placement = self.topology.placement(chunk.placement)
         size = min(CHUNK_BYTES, blob.size - index * CHUNK_BYTES)
         return ChunkRef(blob.id, index, chunk.root, placement.nodes, size, blob.k, blob.m)

@@ -20,6 +20,7 @@ class Topology:
         self._numbers: dict[NodeNumber, NodeId] = {}
         self._placements: dict[PlacementId, Placement] = {}
         self.nodes: list[NodeRow] = []
+        self.replaced: frozenset[PlacementId] = frozenset()  # their chunks are moving, or have moved, to a successor
         self.refresh()
 
     def refresh(self) -> None:
@@ -29,6 +30,7 @@ class Topology:
             rows = placements.read_all(self._reader)
         self._numbers = {node.number: node.node_id for node in self.nodes}
         self._placements = {row.id: self._placement(row) for row in rows}
+        self.replaced = frozenset(row.id for row in rows if row.state is PlacementState.REPLACED)
         self._pool.replace([self._placements[row.id] for row in rows if row.state is PlacementState.OPEN])
 
     def placement(self, wanted: PlacementId) -> Placement:

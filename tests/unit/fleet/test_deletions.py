@@ -127,12 +127,23 @@ def test_shards_by_node_names_each_shard_once() -> None:
         DueBlob(BlobId(1), 10, 2, 1, (ChunkRow(0, ROOT, PlacementId(1)), ChunkRow(1, ROOT, PlacementId(2)))),
         DueBlob(BlobId(2), 10, 2, 1, (ChunkRow(0, ROOT, PlacementId(1)),)),
     ]
-    found = shards_by_node(due, {PlacementId(1): members(7, 8, 9), PlacementId(2): members(9, 7, 5)})
+    found = shards_by_node(due, {PlacementId(1): members(7, 8, 9), PlacementId(2): members(9, 7, 5)}, {})
     assert found == {
         7: [ShardId(BlobId(1), 0, 0), ShardId(BlobId(1), 1, 1), ShardId(BlobId(2), 0, 0)],
         8: [ShardId(BlobId(1), 0, 1), ShardId(BlobId(2), 0, 1)],
         9: [ShardId(BlobId(1), 0, 2), ShardId(BlobId(1), 1, 0), ShardId(BlobId(2), 0, 2)],
         5: [ShardId(BlobId(1), 1, 2)],
+    }
+
+
+def test_shards_by_node_names_the_nodes_of_successors_too() -> None:
+    due = [DueBlob(BlobId(1), 10, 2, 1, (ChunkRow(0, ROOT, PlacementId(1)),))]
+    lists = {PlacementId(1): members(7, 8, 9), PlacementId(2): members(7, 5, 9), PlacementId(3): members(7, 5, 4)}
+    found = shards_by_node(due, lists, {PlacementId(1): PlacementId(2), PlacementId(2): PlacementId(3)})
+    assert found == {
+        7: [ShardId(BlobId(1), 0, 0)],
+        **{node: [ShardId(BlobId(1), 0, 1)] for node in (8, 5)},
+        **{node: [ShardId(BlobId(1), 0, 2)] for node in (9, 4)},
     }
 
 
