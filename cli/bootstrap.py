@@ -40,7 +40,7 @@ from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import REVISION, Database
-from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
+from cyxcloud.meta.rows import GONE, ClusterRow, NodeRow, PlacementRow, PlacementState
 from fleet.keycopies import copy_folders, node_folder
 from fleet.pool import UP, Candidate, Profile, make_pool
 from nodefs.provision import create_node
@@ -232,10 +232,11 @@ def _opened(home: Home, database: Database, settings: Settings) -> Opened:
     lists = placements.read_all(database.reader())
     newest = max(lists, key=lambda each: each.id)
     profile = Profile(newest.k, newest.m)
-    _refuse_changes(settings, profile, len(found))
+    present = [row for row in found if row.state != GONE]
+    _refuse_changes(settings, profile, len(present))
     waiting = _not_shown(home)
     return Opened(
-        node_folders=tuple(node_folder(row, home.data_dirs) for row in found),
+        node_folders=tuple(node_folder(row, home.data_dirs) for row in present),
         profile=profile,
         survives=survival(found, lists),
         secrets=Secrets(**json.loads(waiting.read_text())) if waiting.exists() else None,

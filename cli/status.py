@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cli import control
 from cli.home import Home, is_running
+from cli.nodes import described
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
 from cli.sockets import reachable
 from cli.status_keys import keys_status
@@ -19,7 +20,7 @@ from cli.store import Store, open_existing
 from cli.survival import survival
 from cli.verdict import verdict
 from cyxcloud.meta import nodes, placements, repairs
-from cyxcloud.meta.rows import NodeRow
+from cyxcloud.meta.rows import GONE
 
 VERSION = 1
 
@@ -50,7 +51,7 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
         "version": VERSION,
         "ready": _answers(roles),
         "roles": roles,
-        "nodes": [_described(node, running=running) for node in found],
+        "nodes": [described(node, running=running) for node in found if node.state != GONE],
         "survives": asdict(survived),
         "repair": {"queued": queued},
         "keys": keys_status(store),
@@ -68,20 +69,6 @@ def _answers(roles: list[dict[str, Any]]) -> bool:
     url = urlsplit(endpoints.pop())
     host, port = reachable(url.netloc)
     return control.is_healthy(host, port, tls=url.scheme == "https")
-
-
-def _described(node: NodeRow, *, running: bool) -> dict[str, Any]:
-    return {
-        "name": node.name,
-        "node_id": node.node_id.hex(),
-        "state": node.state if running else "stopped",
-        "reason": node.reason,
-        "disk": node.disk,
-        "total_bytes": node.total_bytes,
-        "used_bytes": node.used_bytes,
-        "free_bytes": node.free_bytes,
-        "shard_count": node.shard_count,
-    }
 
 
 def _print(console: Console, value: dict[str, Any]) -> None:

@@ -14,10 +14,9 @@ from cyxcloud.core.keyring import NODE_FOLDER, Keyring
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import nodes
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import NodeRow
+from cyxcloud.meta.rows import GONE, NodeRow
 
 LOOK_SECONDS = 60.0
-GONE = "gone"
 
 
 class KeyCopies:

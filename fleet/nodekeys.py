@@ -4,6 +4,7 @@ read from anywhere proves itself."""
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -25,7 +26,7 @@ class NodeKeys:
         """None where it is not at hand: the folder is elsewhere, gone or another node's."""
         known = self._known.get(row.node_id)
         if known is None and row.endpoint.startswith(_SCHEME):
-            found = _read(Path(row.endpoint.removeprefix(_SCHEME)))
+            found = _read(Path(unquote(row.endpoint.removeprefix(_SCHEME))))
             if found is not None and node_id_of(found) == row.node_id:
                 known = self._known[row.node_id] = found
         return known

@@ -29,7 +29,13 @@ _state = prepare(
 _retire = prepare(
     update(node)
     .where(_N.number == bindparam("at"))
-    .values(state=GONE, name=bindparam("new_name"), reason=bindparam("why"), since_ms=bindparam("now_ms"))
+    .values(
+        state=GONE,
+        name=bindparam("new_name"),
+        endpoint=bindparam("left_at"),
+        reason="replaced",
+        since_ms=bindparam("now_ms"),
+    )
 )
 _seen = prepare(
     update(node)
@@ -59,9 +65,9 @@ def set_state(conn: Connection, number: NodeNumber, state: str, reason: str = ""
     return conn.run(_state, {"at": number, "state": state, "reason": reason, "since_ms": since_ms}) == 1
 
 
-def retire(conn: Connection, number: NodeNumber, name: str, reason: str, now_ms: int) -> bool:
-    """It was replaced: gone for ever, under a name that frees its own."""
-    params = {"at": number, "new_name": name, "why": reason, "now_ms": now_ms}
+def retire(conn: Connection, number: NodeNumber, name: str, endpoint: str, now_ms: int) -> bool:
+    """It was replaced: gone for ever, under a name that frees its own; `endpoint`: where what is left of it stands."""
+    params = {"at": number, "new_name": name, "left_at": endpoint, "now_ms": now_ms}
     return conn.run(_retire, params) == 1
 
 

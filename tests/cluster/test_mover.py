@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
+import struct
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
+from cyxcloud.core.ids import ShardId
+from nodefs.record import LIVE
 from tests.cluster import packs
 from tests.cluster.conftest import running
 from tests.cluster.packs import Disks, filed
-from tests.cluster.running import Running, until
+from tests.cluster.running import PROGRAM, Running, until
 from tests.cluster.s3 import S3
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -57,3 +64,51 @@ async def test_shards_damaged_on_disk_are_mended_after_a_read(store: Running, s3
         assert await s3.get("mended", key) == body
     until(lambda: filed(store), "damage is filed", 5)
     until(lambda: not filed(store), "all is mended", 40)
+
+
+def node_command(store: Running, *arguments: str) -> Any:
+    done = subprocess.run(
+        [str(PROGRAM), "node", *arguments, "--data", str(store.data), "--json"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def states(store: Running) -> dict[str, str]:
+    return dict(store.rows("SELECT name, state FROM node WHERE state <> 'gone'"))
+
+
+def shards_in_place(store: Running) -> int:
+    """Of all chunks, those of whose fourteen shards one lies on no node that its row names."""
+    placements = {
+        number: struct.unpack(f">{len(packed) // 2}H", packed)
+        for number, packed in store.rows("SELECT id, nodes FROM placement")
+    }
+    names = dict(store.rows("SELECT number, name FROM node"))
+    there = {(record.shard, record.node) for record in packs.records(store.data) if record.header.state == LIVE}
+    lacking = 0
+    for blob, chunk, placement in store.rows(
+        "SELECT chunk.blob, n, placement FROM chunk JOIN blob ON id = chunk.blob WHERE refs > 0"
+    ):
+        members = placements[placement]
+        lacking += any(
+            (ShardId(blob, chunk, index), names[number]) not in there for index, number in enumerate(members)
+        )
+    return lacking
+
+
+async def test_a_lost_folder_is_healed_by_node_replace_without_a_restart(store: Running, s3: S3) -> None:
+    """R37."""
+    made = await objects(s3, "replaced", 12)
+    shutil.rmtree(store.data / "nodes" / "node-05")
+    for number in range(20):  # it is noticed by a write at the latest
+        await s3.put("replaced", f"w{number}", bytes(20 * KIB))
+    until(lambda: states(store)["node-05"] != "up", "the host notices", 20)
+    pids = {role: store.pids(role) for role in ("gateway", "coordinator", "nodehost")}
+    done = node_command(store, "replace", "node-05")
+    assert done["opened"]
+    until(lambda: states(store)["node-05"] == "up", "the new node serves", 10)
+    until(lambda: not shards_in_place(store), "everything lies where it belongs", 40)
+    assert {role: store.pids(role) for role in pids} == pids
+    for key, body in made.items():
+        assert await s3.get("replaced", key) == body
