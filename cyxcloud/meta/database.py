@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import MetadataDamaged, SchemaMismatch
 from cyxcloud.meta.statement import SQLITE
-from cyxcloud.meta.writer import Writer, open_lock, open_writable, turn
+from cyxcloud.meta.turns import open_lock, turn
+from cyxcloud.meta.writer import Writer, open_writable
 
 if TYPE_CHECKING:  # psycopg is an extra
     from cyxcloud.meta.postgres import PostgresDatabase

@@ -13,15 +13,12 @@ answered may be either. The lock goes with the process.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,8 +30,10 @@ from cyxcloud.meta.bucket_changes import BucketChanges
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
 from cyxcloud.meta.loopturn import LoopTurn
+from cyxcloud.meta.mirror import Mirror
 from cyxcloud.meta.outcome import Outcome, Request, T, deliver
 from cyxcloud.meta.statement import SQLITE
+from cyxcloud.meta.turns import open_lock, turn
 
 # Nobody joins a batch that is older: others wait for their turn.
 JOIN_SECONDS = 0.05
@@ -44,7 +43,6 @@ GATHER_SECONDS = 0.002
 # Bounds what one transaction holds in memory and what has to be run again when it is lost.
 BATCH_REQUESTS = 512
 WRITE_CACHE_KIB = 65536
-LOCK_NAME = "writer.lock"
 # Only somebody outside the flock (a backup, a shell) can make SQLite wait.
 BUSY_MS = 10_000
 CHECKPOINT_WAIT_MS = 100
@@ -99,8 +97,9 @@ class BoundWriter:
 
 
 class Writer:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
         self.path = path
+        self._mirror = mirror or Mirror(path)
         self._queue: deque[Outcome] = deque()
         # A Condition wakes the thread while its lock is still held, which then is waited for as well.
         self._lock = threading.Lock()
@@ -135,6 +134,7 @@ class Writer:
         self._thread.join()
         assert self._conn is not None
         self._conn.driver.close()
+        self._mirror.close()
         os.close(self._lock_fd)
         self._thread = None
 
@@ -211,13 +211,14 @@ class Writer:
         with turn(self._lock_fd):
             if isinstance(self._queue[0].request, _CheckpointRequest):
                 batch.append(self._queue.popleft())
-                self._run_outside(batch[0])
+                self._checkpoint(batch[0])
                 return
             try:
                 self._fill(batch)
             except _TransactionLost:
                 _roll_back(self._conn)
             else:
+                self._mirror.copy()
                 return
         for outcome in batch:
             self._run_alone(outcome)
@@ -274,6 +275,7 @@ class Writer:
             else:
                 outcome.result = result
                 self._count_bucket_changes(conn)
+                self._mirror.copy()
 
     def _count_bucket_changes(self, conn: Connection) -> None:
         """After COMMIT, in the turn, before anybody is answered. One too many does no harm."""
@@ -282,13 +284,16 @@ class Writer:
             self._bucket_changes.add()
             conn.changed_buckets = False
 
-    def _run_outside(self, outcome: Outcome) -> None:
-        """A request that cannot be inside a transaction."""
+    def _checkpoint(self, outcome: Outcome) -> None:
+        """Outside of any transaction; of home and mirror."""
         assert self._conn is not None
+        self._mirror.copy()  # what a holder that was killed has not
         try:
-            outcome.result = outcome.request(self._conn)
+            outcome.result = done = outcome.request(self._conn)
         except sqlite3.Error as error:
             outcome.error = _translated(error)
+        else:
+            self._mirror.checkpointed(complete=done.complete)
 
 
 class _TransactionLost(Exception):
@@ -333,20 +338,6 @@ def open_writable(path: Path, *, create: bool = False) -> sqlite3.Connection:
     # What it held (ciphertext, wrapped keys) the WAL and the snapshots hold as well; only its reuse removes it.
     driver.execute("PRAGMA secure_delete=FAST")
     return driver
-
-
-def open_lock(folder: Path) -> int:
-    return os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-@contextmanager
-def turn(lock_fd: int) -> Iterator[None]:
-    """This process's turn to write."""
-    fcntl.flock(lock_fd, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(lock_fd, fcntl.LOCK_UN)
 
 
 def _run_in_savepoint(conn: Connection, outcome: Outcome, open_sessions: dict[SessionNumber | None, bool]) -> None:
