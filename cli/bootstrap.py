@@ -21,7 +21,7 @@ import alembic.util
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cli import access, layout
+from cli import access, cleanstop, layout, mirror
 from cli.access import NewKey, NewUser
 from cli.consistency import refuse_mismatch
 from cli.home import Home
@@ -36,7 +36,7 @@ from cyxcloud.core.durable import create_file, make_dirs, remove_file, write_fil
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.recovery_code import BadRecoveryCode, RecoveryCode
-from cyxcloud.meta import cluster, nodes, placements
+from cyxcloud.meta import cluster, integrity, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import REVISION, Database
@@ -50,7 +50,6 @@ log = structlog.get_logger(__name__)
 FORMAT = 1
 INCARNATION_BYTES = 16
 ROOT_NAME = "root"
-CHECKED_BYTES = 512 * 1024 * 1024  # reading more would hold up the start for seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,13 @@ def open_store(home: Home, settings: Settings, given: FirstStart, clock: Clock |
         if not _is_store(database):
             _refuse_orphans(home)
             _create(home, database, settings, given, now_ms)
-        _bring_up_to_date(database)
+        _bring_up_to_date(home, database)
+        mirror.refuse_older_home(home, settings, database.reader())
         keyring = open_keyring(home, database)
         refuse_mismatch(home, database, keyring)
         keycopies.refresh(keyring, copy_folders(nodes.read_all(database.reader()), home.data_dirs))
         _ensure_root_key(home, database, keyring, given, now_ms)
+        mirror.make_equal(home, settings, keyring)
         return _opened(home, database, settings)
     except REFUSALS as error:
         raise refusal(home, error) from error
@@ -215,7 +216,7 @@ def _refuse_orphans(home: Home) -> None:
 # Every start
 
 
-def _bring_up_to_date(database: Database) -> None:
+def _bring_up_to_date(home: Home, database: Database) -> None:
     """To this release's schema, and checked, page by page where that takes no time."""
     if database.revision() != REVISION:
         try:
@@ -223,8 +224,10 @@ def _bring_up_to_date(database: Database) -> None:
         except alembic.util.CommandError as error:  # a revision that no migration of ours leads to
             log.warning("no way to this schema", reason=str(error))
     database.check_revision()
-    if database.path.stat().st_size <= CHECKED_BYTES:
-        database.check_quickly()
+    unclean = cleanstop.is_running_marked(home)
+    checked = integrity.check(database, unclean=unclean)
+    if unclean:
+        log.warning("the store was not stopped in order; its metadata is sound", **asdict(checked))
 
 
 def _opened(home: Home, database: Database, settings: Settings) -> Opened:
@@ -238,7 +241,7 @@ def _opened(home: Home, database: Database, settings: Settings) -> Opened:
     return Opened(
         node_folders=tuple(node_folder(row, home.data_dirs) for row in present),
         profile=profile,
-        survives=survival(found, lists),
+        survives=survival(found, lists, metadata_disks=mirror.disks_survived(home)),
         secrets=Secrets(**json.loads(waiting.read_text())) if waiting.exists() else None,
         notes=tuple(_notes(home)),
     )
@@ -256,9 +259,7 @@ def _notes(home: Home) -> list[str]:
     notes = []
     if len({folder.stat().st_dev for folder in home.data_dirs}) < len(home.data_dirs):
         notes.append("some data folders share a filesystem; each is counted as a disk all the same")
-    if len(home.data_dirs) > 1:
-        notes.append(f"metadata, small objects and keys stand on {home.path} alone: back that disk up")
-    return notes
+    return [*notes, *mirror.notes(home)]
 
 
 def _ensure_root_key(home: Home, database: Database, keyring: Keyring, given: FirstStart, now_ms: int) -> None:

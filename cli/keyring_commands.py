@@ -17,11 +17,12 @@ from cli.options import CommandError, DataOption, JsonOption, explained, home_of
 from cli.recovery import CodeOption, recovery_code
 from cli.status_keys import keys_status
 from cli.store import Store, open_existing
-from cyxcloud.core import config, keycopies
+from cyxcloud.core import keycopies
 from cyxcloud.core.durable import write_file
 from cyxcloud.core.keyring import NODE_FOLDER, Keyring, KeyringDamaged
 from cyxcloud.core.worker import Idle
 from cyxcloud.meta import nodes
+from cyxcloud.meta.mirror_state import read_state
 from fleet.keycopies import copy_folders
 from fleet.rewrap import Rewrap
 
@@ -125,8 +126,8 @@ def recover(
 
 def _copies(store: Store) -> list[Path]:
     folders = copy_folders(nodes.read_all(store.reader), store.home.data_dirs)
-    mirror = config.load(store.home.path).meta_mirror
-    return folders if mirror is None else [*folders, mirror / NODE_FOLDER]
+    mirror = read_state(store.home.meta)
+    return folders if mirror is None else [*folders, mirror.folder / NODE_FOLDER]
 
 
 def _read_export(file: Path) -> keycopies.Copy:

@@ -15,7 +15,7 @@ from cli.home import Home, is_running
 from cli.options import CommandError
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.config import Settings
-from cyxcloud.core.keyring import Keyring
+from cyxcloud.core.keyring import NODE_FOLDER, Keyring
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.mirror import DATABASE, FAULTS, OutOfStep
 from cyxcloud.meta.mirror_catchup import MirrorRefused, catch_up, fold, prepare, rest, settle
@@ -25,7 +25,6 @@ from cyxcloud.meta.mirror_state import NAME, StateFile, Step, mark_stale, read_s
 log = structlog.get_logger(__name__)
 
 FOLDER = "meta-mirror"
-KEYRING = "keyring"
 OFF = "none"
 
 
@@ -72,7 +71,7 @@ def make_equal(home: Home, settings: Settings, keyring: Keyring) -> None:
         settle(folder)
         fold(database)
         caught = catch_up(database)
-        keyring.copy_to(folder / KEYRING)
+        keyring.copy_to(folder / NODE_FOLDER)
     except MirrorRefused as error:
         raise CommandError(str(error)) from error
     except (*FAULTS, OutOfStep) as error:
@@ -92,6 +91,32 @@ def after_command(home: Home) -> None:
         catch_up(home.meta / DATABASE)
     except (*FAULTS, OutOfStep) as error:
         _give_up(home, known.folder, error)
+
+
+def disks_survived(home: Home) -> int:
+    """How many disks, whichever they are, may be lost before metadata is."""
+    state = read_state(home.meta)
+    return 1 if state is not None and state.step is Step.IN_STEP else 0
+
+
+def notes(home: Home) -> list[str]:
+    """For who starts the store."""
+    state = read_state(home.meta)
+    if state is None:
+        alone = f"metadata, small objects and keys stand on {home.path} alone: back that disk up"
+        return [alone] if home.more else []
+    if state.step is not Step.IN_STEP:
+        return [f"the metadata's mirror in {state.folder} is {state.step} ({state.reason}): back {home.path} up"]
+    shared = "" if state.apart else " (on the same filesystem)"
+    return [f"metadata, small objects and keys are mirrored in {state.folder}{shared}"]
+
+
+def status(home: Home) -> dict[str, object] | None:
+    """For `cyxcloud status`."""
+    state = read_state(home.meta)
+    if state is None:
+        return None
+    return {"path": str(state.folder), "state": str(state.step), "since": state.since_ms, "reason": state.reason}
 
 
 def remedy(home: Home) -> str:

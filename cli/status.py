@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from cli import control
+from cli import control, mirror
 from cli.home import Home, is_running
 from cli.nodes import described
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
@@ -45,7 +45,7 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
     roles: list[dict[str, Any]] = json.loads(home.roles.read_text()) if running and home.roles.exists() else []
     with store.reader.snapshot():
         found = nodes.read_all(store.reader)
-        survived = survival(found, placements.read_all(store.reader))
+        survived = survival(found, placements.read_all(store.reader), metadata_disks=mirror.disks_survived(home))
         queued = repairs.count(store.reader)
     value = {
         "version": VERSION,
@@ -53,6 +53,7 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
         "roles": roles,
         "nodes": [described(node, running=running) for node in found if node.state != GONE],
         "survives": asdict(survived),
+        "mirror": mirror.status(home),
         "repair": {"queued": queued},
         "keys": keys_status(store),
         "snapshot": snapshot_status(store),
@@ -81,7 +82,9 @@ def _print(console: Console, value: dict[str, Any]) -> None:
     table(console, ("name", "state", "disk", "used_bytes", "free_bytes", "shard_count", "reason"), value["nodes"])
     survives = value["survives"]
     console.print(f"\nsurvives the loss of {survives['nodes']} nodes, {survives['disks']} disks")
-    if survives["disks"]:
-        console.print("(of shards: metadata, small objects and keys stand on the first disk alone)")
+    if (mirrored := value["mirror"]) is None:
+        console.print("metadata, small objects and keys stand on the first disk alone")
+    else:
+        console.print(f"metadata's mirror in {mirrored['path']}: {mirrored['state']} {mirrored['reason']}".rstrip())
     console.print(f"{value['repair']['queued']} shards wait for repair")
     console.print(snapshot_text(value["snapshot"]))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cli import mirror
 from cli.access import AccessError
 from cli.home import Home
 from cli.options import CommandError
@@ -19,7 +20,7 @@ from cyxcloud.core.keyring import RECOVER_REMEDY, Keyring, KeyringDamaged, Keyri
 from cyxcloud.meta import cluster
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
-from cyxcloud.meta.errors import MetaError
+from cyxcloud.meta.errors import MetadataDamaged, MetaError
 from cyxcloud.meta.rows import ClusterRow
 
 T = TypeVar("T")
@@ -30,7 +31,9 @@ REFUSALS = (AccessError, MetaError, KeyringMissing, KeyringDamaged, sqlite3.Data
 def refusal(home: Home, error: Exception) -> CommandError:
     """One of REFUSALS as a sentence for who called."""
     if isinstance(error, sqlite3.DatabaseError):
-        return CommandError(f"{home.meta / 'meta.db'} cannot be read: {error}; put back a copy of {home.meta}")
+        return CommandError(f"{home.meta / 'meta.db'} cannot be read: {error}; {mirror.remedy(home)}")
+    if isinstance(error, MetadataDamaged):
+        return CommandError(f"{error}; {mirror.remedy(home)}")
     return CommandError(str(error))
 
 
@@ -45,7 +48,9 @@ class Store:
         return self.database.reader()
 
     def change(self, request: Callable[[Connection], T]) -> T:
-        return change(self.database, request)
+        result = change(self.database, request)
+        mirror.after_command(self.home)
+        return result
 
 
 def database_of(home: Home) -> Database:

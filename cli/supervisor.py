@@ -135,7 +135,6 @@ class Supervisor:
             operators,
             self.home.control_socket,
             node_sockets,
-            meta_mirror=settings.meta_mirror,
             delete_grace_seconds=settings.delete_grace,
             mover=settings.mover,
             snapshot=settings.snapshot,
@@ -158,7 +157,6 @@ class Supervisor:
             domains=self.settings.domains,
             tls_cert=self.settings.tls.cert,
             tls_key=self.settings.tls.key,
-            meta_mirror=self.settings.meta_mirror,
             delete_grace_seconds=self.settings.delete_grace,
         )
 

@@ -20,15 +20,18 @@ class Survival:
     disks: int
 
 
-def survival(nodes: Sequence[NodeRow], placements: Sequence[PlacementRow]) -> Survival:
-    """Counts every placement that may hold chunks; a node that cannot be read counts as lost already."""
+def survival(nodes: Sequence[NodeRow], placements: Sequence[PlacementRow], *, metadata_disks: int) -> Survival:
+    """Counts every placement that may hold chunks; a node that cannot be read counts as lost already.
+
+    `metadata_disks`: so many may be lost before metadata, small objects and keys are (1 with a mirror in step).
+    """
     up = {node.number: node.disk for node in nodes if node.state in READABLE}
     held = [each for each in placements if each.state is not PlacementState.REPLACED]
     if not held:
         return Survival(0, 0)
     return Survival(
         nodes=max(0, min(_spare(each, up) for each in held)),
-        disks=min(_disks(each, up) for each in held),
+        disks=min(metadata_disks, *(_disks(each, up) for each in held)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli import banner, bootstrap
+from cli import banner, bootstrap, cleanstop
 from cli.bootstrap import Opened
 from cli.home import AlreadyRunning, Home, take_locks
 from cli.options import CommandError, DataOption, explained, home_of
@@ -31,6 +31,9 @@ def up(
     profile: Annotated[str | None, typer.Option(metavar="K+M", help="Shards, at the first start. [10+4]")] = None,
     workers: Annotated[int | None, typer.Option(help="Gateway processes. [one a core]")] = None,
     node_processes: Annotated[int | None, typer.Option(help="Processes that share the nodes. [1]")] = None,
+    meta_mirror: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Metadata's mirror, 'none' for none. [on the second --data]")
+    ] = None,
     region: Annotated[str | None, typer.Option(help="Region that requests are signed for. [us-east-1]")] = None,
     domain: Annotated[list[str] | None, typer.Option(help="Host name for BUCKET.NAME addressing; repeatable.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain (PEM): HTTPS.")] = None,
@@ -58,6 +61,7 @@ def up(
             "profile": profile,
             "workers": workers,
             "node_processes": node_processes,
+            "meta_mirror": meta_mirror,
             "region": region,
             "domains": tuple(domain or ()),
             "tls": {"cert": tls_cert and tls_cert.resolve(), "key": tls_key and tls_key.resolve()},
@@ -80,10 +84,12 @@ def _serve(home: Home, settings: Settings, opened: Opened, locks: Sequence[int])
         typer.echo(banner.text(home, settings, opened, supervisor.endpoint))
         bootstrap.forget_secrets(home)
 
+    cleanstop.mark(home)
     try:
         asyncio.run(supervisor.run(on_ready))
     except NotReady as error:
         raise CommandError(str(error)) from None
+    cleanstop.unmark(home)
 
 
 def _locks(home: Home) -> list[int]:

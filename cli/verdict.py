@@ -30,6 +30,8 @@ def _yellow(value: Mapping[str, Any]) -> list[str]:
     away = [node["name"] for node in value["nodes"] if node["state"] not in ("up", "stopped", "gone")]
     if away:
         reasons.append(f"not up: {', '.join(away)}")
+    if value["roles"] and value["mirror"] is not None and value["mirror"]["state"] != "in step":
+        reasons.append(f"the metadata's mirror is {value['mirror']['state']}: {value['mirror']['reason']}")
     if value["repair"]["queued"]:
         reasons.append(f"{value['repair']['queued']} shards wait for repair")
     return reasons

@@ -23,6 +23,7 @@ from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.keycopies import KeyCopies
+from fleet.mirrorcare import MirrorCare
 from fleet.mover.control import routes as mover_routes
 from fleet.mover.plane import coding_threads, mover_plane
 from fleet.mover.worker import Mover
@@ -99,6 +100,7 @@ async def run(spec: CoordinatorSpec) -> None:
                 grace_seconds=spec.delete_grace_seconds,
             ),
             Checkpoints(writer, gate),
+            MirrorCare(writer.path, lambda: Keyring.open(spec.home / "keys"), gate),
             snapshots,
             UsageFold(writer),
             UploadSweep(reader, writer, store_clock, spec.delete_grace_seconds),

@@ -17,7 +17,6 @@ class CoordinatorSpec:
     control: str
     control_socket: Path
     node_sockets: tuple[Path, ...]
-    meta_mirror: Path | None = None
     delete_grace_seconds: float = 86400.0
     mover: MoverSettings = field(default_factory=MoverSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)

@@ -20,7 +20,6 @@ class GatewaySpec:
     domains: tuple[str, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    meta_mirror: Path | None = None
     delete_grace_seconds: float = 86400.0
 
     @property

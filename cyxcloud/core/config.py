@@ -184,7 +184,8 @@ class Settings(BaseSettings):
     node_processes: int = Field(default=1, ge=1, le=MAX_WORKERS, description="Processes that share the local nodes.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
     meta_mirror: Path | None = Field(
-        default=None, description="Folder on another disk for the metadata's mirror; by default the second --data."
+        default=None,
+        description="Folder on another disk for the metadata's mirror, or `none`; by default on the second --data.",
     )
     delete_grace: Duration = Field(
         default=86400.0, description="How long the bytes of what was deleted stay; shorter when space runs out."

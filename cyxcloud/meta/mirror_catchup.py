@@ -18,7 +18,7 @@ from pathlib import Path
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.durable import DISK, Disk, fsync_dir, make_dirs, write_all, write_file
 from cyxcloud.meta.mirror import DATABASE, FAULTS, OutOfStep, checkpoint_file, copy_log, renew_log
-from cyxcloud.meta.mirror_state import MainFile, MirrorState, StateFile, Step, mark_good, mark_stale
+from cyxcloud.meta.mirror_state import MainFile, MirrorState, StateFile, Step, mark_good, mark_stale, read_state
 from cyxcloud.meta.turns import open_lock, turn
 from cyxcloud.meta.walindex import WalIndex
 
@@ -39,6 +39,7 @@ class CaughtUp:
 
 def prepare(database: Path, folder: Path, cluster_id: bytes, disk: Disk = DISK) -> None:
     """The folder of a mirror, made where it is absent; one of another store is refused."""
+    _refuse_unmounted(database, folder)
     known = read_marker(folder)
     if known is not None and known != cluster_id:
         raise MirrorRefused(f"{folder} is the mirror of another store: give another folder, or move it away")
@@ -122,12 +123,19 @@ def _check_folder(database: Path, state: MirrorState) -> None:
     """A folder that is gone, or whose disk is not mounted, is not made again here: it may come back."""
     if read_marker(state.folder) is None:
         raise OSError(f"{state.folder} is gone")
-    if state.apart and not _apart(database, state.folder):
-        raise OSError(f"{state.folder} stands on the home's own disk: is its disk mounted?")
+    _refuse_unmounted(database, state.folder)
+
+
+def _refuse_unmounted(database: Path, folder: Path) -> None:
+    state = read_state(database.parent)
+    if state is not None and state.folder == folder and state.apart and not _apart(database, folder):
+        raise OSError(f"{folder} stands on the home's own disk: is its disk mounted?")
 
 
 def _apart(database: Path, folder: Path) -> bool:
-    return folder.stat().st_dev != database.parent.stat().st_dev
+    """Whether it is, or would be made, on another filesystem than the home's."""
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    return existing.stat().st_dev != database.parent.stat().st_dev
 
 
 def _opened(database: Path) -> sqlite3.Connection:

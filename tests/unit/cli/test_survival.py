@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from cli.survival import Survival, survival
+from functools import partial
+
+from cli import survival as cli_survival
+from cli.survival import Survival
 from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
 from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
+
+survival = partial(cli_survival.survival, metadata_disks=9)
 
 
 def node(number: int, disk: str, state: str = "up") -> NodeRow:
@@ -49,3 +54,8 @@ def test_worst_placement_decides_and_replaced_ones_do_not_count() -> None:
 
 def test_store_without_placements_survives_nothing() -> None:
     assert survival([], []) == Survival(0, 0)
+
+
+def test_metadata_on_one_disk_survives_none_whatever_the_shards_do() -> None:
+    nodes = [node(number, "abc"[number % 3]) for number in range(6)]
+    assert cli_survival.survival(nodes, [placement(2, *range(6))], metadata_disks=0) == Survival(2, 0)
