@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections import deque
 
+# Smaller ones are made as fast as they are found.
+SMALLEST_BYTES = 128 * 1024
+
 
 class BufferPool:
-    """Buffers of one size; keeps at most `idle` that nobody uses. Safe to use from threads."""
+    """Keeps what was given back last, up to so many bytes; one event loop's."""
 
-    def __init__(self, size: int, idle: int) -> None:
-        self.size = size
-        self._idle: deque[bytearray] = deque(maxlen=idle)
+    def __init__(self, idle_bytes: int) -> None:
+        self._room = idle_bytes
+        self._idle: deque[bytearray] = deque()
 
-    def take(self) -> bytearray:
-        """With whatever its last user left in it."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return bytearray(self.size)
+    def take(self, size: int) -> bytearray:
+        """Of just this size, with whatever its last user left in it."""
+        idle = self._idle
+        for at in range(len(idle) - 1, -1, -1):
+            if len(idle[at]) == size:
+                buffer = idle[at]
+                del idle[at]
+                self._room += size
+                return buffer
+        return bytearray(size)
 
     def give(self, buffer: bytearray) -> None:
         """Nobody reads or writes it any more."""
-        if len(buffer) == self.size:
-            self._idle.append(buffer)
+        if len(buffer) < SMALLEST_BYTES:
+            return
+        self._idle.append(buffer)
+        self._room -= len(buffer)
+        while self._room < 0:
+            self._room += len(self._idle.popleft())

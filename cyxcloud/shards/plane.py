@@ -18,8 +18,8 @@ from cyxcloud.shards.slots import Slots
 INLINE_BYTES = 1_310_720
 
 
-# Kept for the next chunk; more would only be memory that an idle worker holds.
-IDLE_BUFFERS = 3
+# Kept for the next chunks, three of the largest; more would only be memory that an idle worker holds.
+IDLE_BYTES = 3 * CHUNK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +49,5 @@ class DataPlane:
     sending: ByteBudget  # shards on their way to the hosts
     reading: ByteBudget  # chunks fetched and decoded, not yet sent to their client
     limits: Limits = field(default_factory=Limits)
-    plain: BufferPool = field(default_factory=lambda: BufferPool(CHUNK_BYTES, IDLE_BUFFERS))
+    plain: BufferPool = field(default_factory=lambda: BufferPool(IDLE_BYTES))
     slots: Slots = field(default_factory=Slots)

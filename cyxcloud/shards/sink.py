@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 
 from cyxcloud.core.ids import BlobId
-from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher, Buffer, sealed_size
+from cyxcloud.shards.frames import BlobCipher, Buffer, sealed_size
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.writer import ChunkSend, WrittenChunk, encode, find_placement
 
@@ -34,7 +34,7 @@ class BlobSink:
         """Room for one chunk's plaintext, waited for in line with all others of this worker."""
         await self._plane.receiving.reserve(size)
         self._reserved += size
-        return self._plane.plain.take() if size == CHUNK_BYTES else bytearray(size)
+        return self._plane.plain.take(size)
 
     async def put_chunk(
         self, index: int, plaintext: bytearray, length: int, reading: asyncio.Future[None] | None = None
