@@ -8,7 +8,7 @@ they differ it refuses with what to do. A single foreign folder does not stop th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.home import Home
@@ -28,6 +28,10 @@ class DatabaseSays:
     incarnation: bytes
     snapshot: int  # the last one that it knows to have begun
     is_adopted: bool
+
+    def but_unconfirmed(self) -> DatabaseSays:
+        """As right after a restore, when the nodes may still be of another incarnation."""
+        return replace(self, is_adopted=False)
 
 
 @dataclass(frozen=True, slots=True)

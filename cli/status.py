@@ -15,6 +15,7 @@ from cli.nodes import described
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
 from cli.sockets import reachable
 from cli.status_keys import keys_status
+from cli.status_reconcile import reconcile_status
 from cli.status_snapshot import snapshot_status, snapshot_text
 from cli.store import Store, open_existing
 from cli.survival import survival
@@ -57,6 +58,7 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
         "repair": {"queued": queued},
         "keys": keys_status(store),
         "snapshot": snapshot_status(store),
+        "reconcile": reconcile_status(store.reader),
     }
     state, reasons = verdict(value)
     return value | {"state": state, "reasons": reasons}

@@ -32,6 +32,10 @@ def _yellow(value: Mapping[str, Any]) -> list[str]:
         reasons.append(f"not up: {', '.join(away)}")
     if value["roles"] and value["mirror"] is not None and value["mirror"]["state"] != "in step":
         reasons.append(f"the metadata's mirror is {value['mirror']['state']}: {value['mirror']['reason']}")
+    if value["reconcile"]["state"] == "restored":
+        reasons.append("restored and not confirmed: `cyxcloud meta adopt`")
+    if value["reconcile"]["state"] == "held":
+        reasons.append(f"much of {value['reconcile']['node']} looks unreferenced: see `cyxcloud meta adopt`")
     if value["repair"]["queued"]:
         reasons.append(f"{value['repair']['queued']} shards wait for repair")
     return reasons

@@ -18,6 +18,7 @@ from cyxcloud.meta.database import Database
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
+from fleet.adoption import routes as adoption_routes
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
@@ -84,21 +85,22 @@ async def run(spec: CoordinatorSpec) -> None:
     mover = Mover(
         mover_plane(moving, clock, threads), reader, writer, store_clock, spec.mover, spec.delete_grace_seconds
     )
+    reconciler = Reconciler(
+        hosts,
+        reader,
+        writer,
+        store_clock,
+        session_watch,
+        interval_seconds=spec.reconcile.interval,
+        grace_seconds=spec.delete_grace_seconds,
+    )
     runner = Runner(
         [
             store_clock,
             NodeWatch(hosts, reader, writer, store_clock),
             session_watch,
             Deletions(hosts, reader, writer, store_clock, signer),
-            Reconciler(
-                hosts,
-                reader,
-                writer,
-                store_clock,
-                session_watch,
-                interval_seconds=spec.reconcile.interval,
-                grace_seconds=spec.delete_grace_seconds,
-            ),
+            reconciler,
             Checkpoints(writer, gate),
             MirrorCare(writer.path, lambda: Keyring.open(spec.home / "keys"), gate),
             snapshots,
@@ -113,6 +115,7 @@ async def run(spec: CoordinatorSpec) -> None:
     )
     control = control_app(session_watch, runner)
     control.add_routes(mover_routes(mover))
+    control.add_routes(adoption_routes(reconciler, hosts, runner))
     control.add_routes(rewrap_routes(rewrap))
     control.add_routes(snapshot_routes(snapshots, runner))
     try:

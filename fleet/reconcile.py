@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cyxcloud.core.ids import SHARD_ID_BYTES, NodeNumber, SessionNumber, ShardId
+from cyxcloud.core.ids import SHARD_ID_BYTES, NodeNumber, SessionNumber, ShardId, session_of
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import cluster, nodes, orders, placements, reconcile, strays
 from cyxcloud.meta.connection import Connection
@@ -43,6 +43,7 @@ MAX_FOUND = 1_000_000
 BATCH_STRAYS = 1000
 # So many that a node has not carried out: what they name would have to be looked through for each page.
 MAX_UNSETTLED = 100
+MAX_UNKNOWN = 1000
 _AWAY = frozenset({DOWN, LOST, GONE})
 
 
@@ -120,6 +121,7 @@ class Reconciler:
         self._look_seconds = min(LOOK_SECONDS, max(0.1, interval_seconds))
         self._swept: frozenset[SessionNumber] | None = None
         self._pass: _Pass | None = None
+        self.unknown: set[SessionNumber] = set()  # of what the last whole pass saw; some of them
 
     async def step(self, now: float) -> Did | Idle:
         if self._pass is None:
@@ -161,6 +163,8 @@ class Reconciler:
         jobs: deque[_Job] = deque((row.number, session, None) for row in rows for session in sessions)
         found = {row.number: _Found(row) for row in rows}
         is_whole = None in sessions
+        if is_whole:
+            self.unknown.clear()
         self._pass = _Pass(self._clock.now_ms(), is_whole, frozenset(closed), allowed, found, jobs)
 
     def _is_due(self, last: ReconcileRow | None) -> bool:
@@ -220,10 +224,16 @@ class Reconciler:
                 lambda number: reconcile.is_known(reader, number),
                 unknown_are_closed=store.restored_at_ms is not None,
             )
+            self._note_unknown(answer.shards)
             found = unreferenced(listed, reconcile.placed(reader, node, answer.shards, where), pending, sessions)
         there = current.found[node]
         there.listed_bytes += sum(listed.values())
         there.add(found, current.room)
+
+    def _note_unknown(self, shards: Iterable[ShardId]) -> None:
+        for number in {session_of(shard.blob) for shard in shards}:
+            if len(self.unknown) < MAX_UNKNOWN and not reconcile.is_known(self._reader, number):
+                self.unknown.add(number)
 
     def _host(self, row: NodeRow) -> ShardHost | None:
         return next((each for each in self._hosts if each.connected and row.node_id in each.nodes), None)
