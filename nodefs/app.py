@@ -11,7 +11,6 @@ import contextlib
 import resource
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -22,10 +21,13 @@ from cyxcloud.core.durable import DISK, Disk
 from cyxcloud.core.worker import Runner
 from cyxcloud.wire.lending import FEATURE_LEND, lending_socket
 from cyxcloud.wire.sharing import FEATURE_SHARE
+from nodefs.health import Limits
+from nodefs.healthwatch import HealthWatch
 from nodefs.host import HostConnection, ShardServer
 from nodefs.lending import LendingDesk
 from nodefs.rack import Rack
 from nodefs.scrubbing import Scrubbing
+from nodefs.threads import ReadThreads
 from nodefs.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
@@ -45,26 +47,29 @@ class NodeHost:
         clock: Clock | None = None,
         disk: Disk = DISK,
         scrub: ScrubSettings | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._folders = folders
         self._socket = socket
         self._clock = clock or SystemClock()
-        self.rack = Rack(self._clock, disk, scrub_seconds=(scrub or ScrubSettings()).interval)
+        self._disk = disk
+        self._limits = limits or Limits()
+        self.rack = Rack(self._clock, self._limits, disk, scrub_seconds=(scrub or ScrubSettings()).interval)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled."""
         sys.setswitchinterval(_SWITCH_SECONDS)
         _raise_file_limit()
-        threads = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="read")
+        threads = ReadThreads(_READ_THREADS)
         try:
             await self.rack.open_all(self._folders)
-            await self._serve(ShardServer(self.rack, self._clock, threads))
+            await self._serve(ShardServer(self.rack, self._clock, threads), threads)
         finally:
             threads.shutdown()
             self.rack.close()
 
-    async def _serve(self, server: ShardServer) -> None:
+    async def _serve(self, server: ShardServer, threads: ReadThreads) -> None:
         loop = asyncio.get_running_loop()
         self.rack.changed = server.announce
         with contextlib.suppress(FileNotFoundError):
@@ -72,14 +77,18 @@ class NodeHost:
         lending = self._lend(server)
         listening = await loop.create_unix_server(lambda: HostConnection(server), str(self._socket))
         self._socket.chmod(0o600)
-        upkeep, scrubbing = Upkeep(self.rack), Scrubbing(self.rack)
+        workers = (
+            Upkeep(self.rack),
+            Scrubbing(self.rack, self._disk),
+            HealthWatch(self.rack, self._limits, threads.renew, self._disk),
+        )
         try:
             self.ready.set()
-            await Runner([upkeep, scrubbing], self._clock).run()
+            await Runner(workers, self._clock).run()
         finally:
             listening.close()
-            await upkeep.end()
-            await scrubbing.end()
+            for worker in workers:
+                await worker.end()
             if lending is not None:
                 lending.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

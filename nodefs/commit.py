@@ -7,6 +7,7 @@ the next.
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from asyncio import AbstractEventLoop
@@ -21,6 +22,7 @@ from cyxcloud.core.merkle import block_hashes
 from cyxcloud.wire.orders import make_receipt
 from cyxcloud.wire.shardhost import DeleteAnswer
 from cyxcloud.wire.status import Status
+from nodefs.health import Sample
 from nodefs.index import shard_key
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore, PutItem
@@ -40,6 +42,7 @@ class PutJob:
     items: list[tuple[NodeStore, PutItem]]
     size: int
     done: Callable[[PutJob], None]  # called in the event loop
+    given_up: bool = False
 
 
 @dataclass(slots=True)
@@ -53,7 +56,9 @@ class DeleteJob:
     done: Callable[[DeleteJob], None]
     statuses: list[Status] = field(default_factory=list)
     answer: DeleteAnswer | None = None
+    refused: str = ""  # why there is no answer, where that is no fault of the store
     size: int = 0
+    given_up: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +74,10 @@ class TaskJob:
 Job = PutJob | DeleteJob | TaskJob
 
 
+# Of a committer's thread and its syncs: beyond this its disk hangs, and is left to the end of the process.
+_STOP_SECONDS = 10.0
+
+
 class Committer:
     def __init__(self, loop: AbstractEventLoop, space: DiskSpace, clock: Clock, disk: Disk = DISK) -> None:
         self._loop = loop
@@ -77,6 +86,9 @@ class Committer:
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._syncs = Syncer(disk)
         self._last_round = 0
+        self._in_hand: list[Job] = []
+        self._began: float | None = None
+        self._slowest = 0.0
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
     def start(self) -> None:
@@ -86,16 +98,46 @@ class Committer:
     def submit(self, job: Job) -> None:
         self._queue.put(job)
 
-    def stop(self) -> None:
-        """After the round in hand and what was queued before; nothing may be submitted any more."""
+    def look(self) -> Sample:
+        """How long the slowest round since the last look took, or the one in hand where that is longer."""
+        began, slowest, self._slowest = self._began, self._slowest, 0.0
+        age = 0.0 if began is None else self._clock.monotonic() - began
+        return Sample(age, ended=False) if age > slowest else Sample(slowest)
+
+    def give_up(self) -> None:
+        """In the event loop: the disk hangs, and nothing is known of what waits for it. A round in hand may yet end."""
+        waiting, kept = list(self._in_hand), list[Job | None]()
+        with contextlib.suppress(Empty):
+            while True:
+                job = self._queue.get_nowait()
+                if job is None or isinstance(job, TaskJob):
+                    kept.append(job)
+                else:
+                    waiting.append(job)
+        for job in kept:
+            self._queue.put(job)
+        for job in waiting:
+            if not isinstance(job, TaskJob) and not job.given_up:
+                job.given_up = True
+                job.done(job)  # type: ignore[arg-type]  # each takes its own kind
+
+    def stop(self) -> bool:
+        """After the round in hand and what was queued before; nothing may be submitted any more. False: it hangs."""
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
+        if self._thread.is_alive():
+            return False
         self._syncs.stop()
+        return True
 
     def _run(self) -> None:
         while jobs := self._next_round():
+            self._in_hand, self._began = jobs, self._clock.monotonic()
             commit_round(jobs, self._space, self._syncs, self._clock)
-            self._loop.call_soon_threadsafe(_answer, jobs)
+            self._slowest = max(self._slowest, self._clock.monotonic() - self._began)
+            self._in_hand, self._began = [], None
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_answer, jobs)
 
     def _next_round(self) -> list[Job]:
         first = self._queue.get()
@@ -120,6 +162,8 @@ class Committer:
 
 def _answer(jobs: list[Job]) -> None:
     for job in jobs:
+        if not isinstance(job, TaskJob) and job.given_up:
+            continue
         job.done(job)  # type: ignore[arg-type]  # each takes its own kind
 
 
@@ -170,16 +214,19 @@ def _do_other(job: DeleteJob | TaskJob) -> None:
         job.run()
     else:
         store = job.store
-        if not store.down_reason:
+        if not store.fault:
             try:
                 store.orders.append(job.order, job.signature)
             except OSError as error:
-                store.fail(f"writing the order log: {error}")
+                job.refused = f"writing the order log: {error.strerror or error}"
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    store.fail("writing the order log", error)
+                return
         job.statuses = store.delete(shard_key(shard.blob, shard.chunk, shard.index) for shard in job.shards)
 
 
 def _receipt(job: DeleteJob, clock: Clock) -> None:
-    if job.store.down_reason:
+    if job.refused or job.store.fault:
         job.statuses = [Status.IO_ERROR] * len(job.shards)
         return
     receipt, signature = make_receipt(job.store.folder.identity, job.order, job.statuses, clock.now_ms())
@@ -190,4 +237,4 @@ def _sync(stores: Iterable[NodeStore], syncs: Syncer, written: int) -> None:
     touched = [(store, pack) for store in stores for pack in store.take_touched()]
     for (store, pack), error in zip(touched, syncs.run([pack for _, pack in touched], written), strict=True):
         if error is not None:
-            store.fail(f"syncing {pack.path}: {error}")
+            store.fail(f"syncing {pack.path}", error)

@@ -130,9 +130,7 @@ class ControlRequests:
 
     def _scrub(self, ask: pb.Scrub) -> list[pb.ScrubProgress]:
         nodes = split_nodes(ask.nodes, len(ask.nodes) // NODE_ID_BYTES)
-        stores = [self._store(node) for node in nodes] or [
-            store for store in self._stores.values() if not store.down_reason
-        ]
+        stores = [self._store(node) for node in nodes] or [store for store in self._stores.values() if store.readable]
         scrubbers = [self._scrubbers[store.node_id] for store in stores]
         if ask.action == ScrubAction.START:
             for scrubber in scrubbers:
@@ -146,6 +144,6 @@ class ControlRequests:
 
     def _store(self, node: NodeId) -> NodeStore:
         store = self._stores.get(node)
-        if store is None or store.down_reason:
-            raise HostRefused(Status.DOWN, store.down_reason if store else "no such node here")
+        if store is None or not store.readable:
+            raise HostRefused(Status.DOWN, store.info().reason if store else "no such node here")
         return store

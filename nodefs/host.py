@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 import structlog
@@ -50,7 +50,7 @@ class ShardServer:
         self,
         rack: Rack,
         clock: Clock,
-        threads: ThreadPoolExecutor,
+        threads: Executor,
     ) -> None:
         self.rack = rack
         self.stores: Mapping[NodeId, NodeStore] = rack.stores
@@ -87,12 +87,13 @@ class ShardServer:
             for connection in self.connections:
                 connection.hold()
 
-    def stored(self, payload: memoryview, size: int) -> None:
-        """These bytes are on disk, or refused: nobody looks at them any more."""
+    def stored(self, payload: memoryview, size: int, *, reusable: bool = True) -> None:
+        """These bytes are on disk, or refused: nobody waits for them any more."""
         over = self.pending_bytes > _MAX_PENDING_BYTES
         self.pending_bytes -= size
-        if len(payload) >= _KEPT_FROM_BYTES and isinstance(payload.obj, bytearray) and len(payload) == len(payload.obj):
-            self._spare = [payload.obj, *self._spare[: _KEPT_BUFFERS - 1]]
+        buffer = payload.obj if reusable and len(payload) >= _KEPT_FROM_BYTES else None
+        if isinstance(buffer, bytearray) and len(payload) == len(buffer):
+            self._spare = [buffer, *self._spare[: _KEPT_BUFFERS - 1]]
         if over and self.pending_bytes <= _MAX_PENDING_BYTES:
             for connection in self.connections:
                 connection.release()
@@ -204,14 +205,18 @@ class HostConnection(FrameProtocol):
         left = len(disks)
         request_id = message.request_id
 
+        reusable = True
+
         def done(job: PutJob) -> None:
-            nonlocal left
+            nonlocal left, reusable
             left -= 1
             indexes = bytes([item.batch.indexes[item.at] for _, item in job.items])
-            self._put_result(request_id, indexes, bytes([item.status for _, item in job.items]), last=left == 0)
+            statuses = [Status.BUSY if job.given_up else item.status for _, item in job.items]
+            self._put_result(request_id, indexes, bytes(statuses), last=left == 0)
             job.items = []
+            reusable = reusable and not job.given_up  # a disk that hangs may still be reading it
             if left == 0:
-                server.stored(payload, size)
+                server.stored(payload, size, reusable=reusable)
 
         if refused[0] or not disks:
             self._put_result(request_id, bytes(refused[0]), bytes(refused[1]), last=not disks)
@@ -222,8 +227,10 @@ class HostConnection(FrameProtocol):
 
     def _may_write(self, store: NodeStore | None) -> Status:
         assert self._peer is not None
-        if store is None or store.down_reason:
+        if store is None:
             return Status.DOWN
+        if not store.writable:
+            return Status.FULL if store.readable else Status.DOWN
         if store.folder.marker.cluster_id != self._peer.cluster_id:
             return Status.DENIED
         return Status.OK if store.incarnation == self._peer.incarnation else Status.WRONG_INCARNATION
@@ -276,7 +283,8 @@ class HostConnection(FrameProtocol):
 
         def done(job: DeleteJob) -> None:
             if job.answer is None:
-                self._refuse(request_id, Status.IO_ERROR, job.store.down_reason)
+                status = Status.BUSY if job.given_up else Status.IO_ERROR
+                self._refuse(request_id, status, job.refused or job.store.fault or "its disk does not answer")
                 return
             envelope = pb.Envelope(request_id=request_id)
             result = envelope.delete_result

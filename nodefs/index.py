@@ -10,17 +10,21 @@ Threads: publish from the commit thread, checkpoint from a worker thread, find f
 from __future__ import annotations
 
 import sqlite3
+import struct
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cyxcloud.core.ids import COUNTER_BITS, BlobId, ShardId
+from nodefs.record import Header
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # About 180 bytes an entry: 3 MB a node.
 _CLEAN_ENTRIES = 16384
 _COUNTER_MASK = (1 << COUNTER_BITS) - 1
+_LOCATION = struct.Struct(">IQII")
+_KEYS_A_QUERY = 400  # two parameters each, of the 999 that every SQLite takes
 _PIECE_BITS = 40
 _PIECE_MASK = (1 << _PIECE_BITS) - 1
 
@@ -43,6 +47,7 @@ class Location:
     pack: int
     offset: int
     size: int  # of the record, header and padding included
+    crc: int = 0  # of its header: another record of the same shard is not this one
 
 
 @dataclass(slots=True)
@@ -66,6 +71,11 @@ def shard_key(blob: int, chunk: int, index: int) -> int:
 
 def key_shard(key: int) -> ShardId:
     return ShardId(BlobId(key >> _PIECE_BITS), (key & _PIECE_MASK) >> 8, key & 0xFF)
+
+
+def key_of(header: Header) -> int:
+    shard = header.shard
+    return shard_key(shard.blob, shard.chunk, shard.index)
 
 
 class NodeIndex:
@@ -106,6 +116,29 @@ class NodeIndex:
         if blob & _COUNTER_MASK > self._highest.get(blob >> COUNTER_BITS, -1):
             return None
         return self._look_up(key)
+
+    def find_many(self, keys: Iterable[int]) -> dict[int, Location]:
+        """As find() for each, without making room for them in memory: for who reads everything once."""
+        found: dict[int, Location] = {}
+        asked: list[int] = []
+        for key in keys:
+            if key in self._dirty or key in self._flushing or key in self._clean:
+                where = self.find(key)
+                if where is not None:
+                    found[key] = where
+            else:
+                asked.append(key)
+        for start in range(0, len(asked), _KEYS_A_QUERY):
+            page = asked[start : start + _KEYS_A_QUERY]
+            values = ",".join(["(?,?)"] * len(page))
+            params = [part for key in page for part in (key >> _PIECE_BITS, key & _PIECE_MASK)]
+            with self._reading:
+                rows = self._reader.execute(
+                    f"SELECT blob, piece, location FROM shard WHERE (blob, piece) IN (VALUES {values})",  # noqa: S608 - question marks only
+                    params,
+                ).fetchall()
+            found.update((blob << _PIECE_BITS | piece, _unpack(place)) for blob, piece, place in rows)
+        return found
 
     def publish(self, entries: Mapping[int, Location | None]) -> None:
         """These records are durable (None: gone)."""
@@ -171,14 +204,13 @@ class NodeIndex:
             ).fetchall()
         return [(blob << _PIECE_BITS | piece, _unpack(location)) for blob, piece, location in rows]
 
-    def key_at(self, pack: int, offset: int) -> tuple[int, Location] | None:
-        """Which flushed entry points there: a walk over everything, for records whose own header is lost."""
-        place = _pack(Location(pack, offset, 0))[:12]
+    def rows_of(self, pack: int) -> list[tuple[int, Location]]:
+        """All flushed entries that point into this pack: a walk over everything."""
         with self._reading:
-            row = self._reader.execute(
-                "SELECT blob, piece, location FROM shard WHERE substr(location, 1, 12) = ?", (place,)
-            ).fetchone()
-        return None if row is None else (row[0] << _PIECE_BITS | row[1], _unpack(row[2]))
+            rows = self._reader.execute(
+                "SELECT blob, piece, location FROM shard WHERE substr(location, 1, 4) = ?", (pack.to_bytes(4, "big"),)
+            ).fetchall()
+        return [(blob << _PIECE_BITS | piece, _unpack(place)) for blob, piece, place in rows]
 
     def close(self) -> None:
         with self._writing, self._reading:
@@ -251,9 +283,8 @@ def _highest_of(keys: Iterable[int]) -> dict[int, int]:
 
 
 def _pack(location: Location) -> bytes:
-    return (location.pack << 96 | location.offset << 32 | location.size).to_bytes(16, "big")
+    return _LOCATION.pack(location.pack, location.offset, location.size, location.crc)
 
 
 def _unpack(data: bytes) -> Location:
-    number = int.from_bytes(data, "big")
-    return Location(number >> 96, number >> 32 & 0xFFFFFFFFFFFFFFFF, number & 0xFFFFFFFF)
+    return Location(*_LOCATION.unpack(data))

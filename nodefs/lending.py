@@ -14,7 +14,7 @@ import os
 import socket
 import zlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,9 +101,7 @@ class Locator:
 class LendingDesk:
     """The socket at which descriptors are handed out."""
 
-    def __init__(
-        self, path: Path, stores: Mapping[NodeId, NodeStore], threads: ThreadPoolExecutor, memories: Memories
-    ) -> None:
+    def __init__(self, path: Path, stores: Mapping[NodeId, NodeStore], threads: Executor, memories: Memories) -> None:
         self._stores = stores
         self._memories = memories
         self._threads = threads
@@ -190,5 +188,5 @@ class LendingDesk:
     def _open(self, node: NodeId, number: int) -> int | None:
         """In a thread: a disk that hangs must not hang the host."""
         store = self._stores.get(node)
-        pack = store.packs.get(number) if store is not None and not store.down_reason else None
+        pack = store.packs.get(number) if store is not None and store.readable else None
         return pack.open_to_read() if pack is not None else None

@@ -93,10 +93,32 @@ class Pack:
     def sync(self) -> None:
         self._disk.fdatasync(self.fd)
 
+    def settle_on_disk(self, offset: int) -> None:
+        """Write what is dirty from here on, then forget it, so that the next read is of the disk."""
+        self.sync()
+        os.posix_fadvise(self.fd, offset, 0, os.POSIX_FADV_DONTNEED)
+
     def cut(self, size: int) -> None:
         self._disk.truncate(self.fd, size)
         self._disk.fsync(self.fd)
         self.end = size
+
+    def size(self) -> int:
+        return self._disk.fstat(self.fd).st_size
+
+    def has_its_page(self, node_id: NodeId) -> bool:
+        try:
+            return check_page(self.pread(ALIGN_BYTES, 0), node_id) == self.number
+        except PackDamaged:
+            return False
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+
+    def write_page(self, node_id: NodeId) -> None:
+        write_all(self.fd, [pack_page(self.number, node_id)], 0, self._disk)
+        self.sync()
 
     def is_still_there(self) -> bool:
         """Whether the path names the file that we write to: a folder moved or removed under us keeps our descriptor."""
@@ -118,10 +140,10 @@ class Pack:
             return False
         raise OSError(error, os.strerror(error))
 
-    def open_to_read(self) -> int | None:
+    def open_to_read(self, flags: int = 0) -> int | None:
         """Another descriptor, to be lent; None where the path no longer names this file."""
         try:
-            fd = self._disk.open(self.path, os.O_RDONLY)
+            fd = self._disk.open(self.path, os.O_RDONLY | flags)
         except OSError:
             return None
         status = self._disk.fstat(fd)

@@ -11,34 +11,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 from cyxcloud.core.clock import Clock
-from cyxcloud.core.config import ScrubSettings
 from cyxcloud.core.durable import DISK, Disk
 from cyxcloud.core.ids import NodeId
 from cyxcloud.wire.shardhost import NodeInfo
 from cyxcloud.wire.status import HostRefused, NodeState, Status
 from nodefs.commit import Committer, TaskJob
 from nodefs.folder import FolderLost, FolderUnusable, open_folder, read_marker
+from nodefs.health import Limits, reopen_seconds
 from nodefs.recovery import open_store
 from nodefs.scrub import Scrubber
+from nodefs.shelf import Shelf
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore
+from nodefs.threads import in_thread
 
-T = TypeVar("T")
-V = TypeVar("V")
 log = structlog.get_logger(__name__)
 
 # A read that began before its store was retired has long ended by then.
 _CLOSE_PACKS_SECONDS = 60.0
-_END_SECONDS = 5.0
+# Opening reads tails, or all headers where an index is lost; whoever is not open by then is served later.
+_PATIENCE_SECONDS = 20.0
+# A node that was well for so long fails of something new.
+_SETTLED_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -49,11 +50,15 @@ class Bay:
     store: NodeStore | None = None
     closed: NodeInfo | None = None  # what is told of it while it is not open
     opening: asyncio.Future[NodeInfo] | None = None
+    attempts: int = 0  # at opening it, that did not last
+    due_at: float | None = None  # when the next one may be made
+    opened_at: float = 0.0
 
 
 class Rack:
-    def __init__(self, clock: Clock, disk: Disk = DISK, *, scrub_seconds: float = ScrubSettings().interval) -> None:
+    def __init__(self, clock: Clock, limits: Limits, disk: Disk = DISK, *, scrub_seconds: float) -> None:
         self._clock = clock
+        self._limits = limits
         self._scrub_seconds = scrub_seconds
         self._disk = disk
         self._spaces: dict[int, DiskSpace] = {}
@@ -62,12 +67,23 @@ class Rack:
         self.stores: dict[NodeId, NodeStore] = {}
         self.scrubbers: dict[NodeId, Scrubber] = {}
         self.committers: dict[int, Committer] = {}
+        self._opening: set[asyncio.Task[None]] = set()
         self.changed: Callable[[], None] = lambda: None  # a node's state is another one now; called in the event loop
 
     async def open_all(self, folders: Sequence[Path]) -> None:
-        """The host answers only when every node was tried, so that none looks lost while it recovers."""
+        """The host answers when every node was tried, so that none looks lost while it recovers; not for ever."""
         self.bays = [Bay(path) for path in folders]
+        disks: dict[Path, list[Bay]] = {}
         for bay in self.bays:
+            bay.closed = _told(bay.path.name, NodeState.DOWN, "is being opened")
+            disks.setdefault(bay.path.parent, []).append(bay)
+        for bays in disks.values():
+            self._begin(self._open_each(bays))
+        if disks:
+            await asyncio.wait(set(self._opening), timeout=_PATIENCE_SECONDS)
+
+    async def _open_each(self, bays: Sequence[Bay]) -> None:
+        for bay in bays:
             with contextlib.suppress(HostRefused):
                 await self._open(bay)
 
@@ -78,12 +94,60 @@ class Rack:
             bay = Bay(path)
         if bay.opening is not None:
             return await asyncio.shield(bay.opening)
-        if bay.store is not None and not bay.store.down_reason and not _is_adopted(bay.store):
+        if bay.store is not None and not bay.store.fault and not _is_adopted(bay.store):
             return bay.store.info()
+        bay.closed = None  # whoever was in it: the caller knows who is now
         info = await self._open(bay)
         if bay not in self.bays:
             self.bays.append(bay)
         return info
+
+    def lose(self, node: NodeId, reason: str) -> None:
+        """Its folder is not its own any more: serve nothing of it, until that is back."""
+        bay = next((bay for bay in self.bays if bay.store is not None and bay.store.node_id == node), None)
+        if bay is None or bay.opening is not None:
+            return
+        log.error("node is lost", folder=str(bay.path), reason=reason)
+        assert bay.store is not None
+        told = replace(bay.store.info(), state=NodeState.LOST, reason=reason, free_bytes=0)
+        self._begin(self._emptied(bay, told))
+        self.changed()
+
+    async def _emptied(self, bay: Bay, told: NodeInfo) -> None:
+        bay.opening = asyncio.get_running_loop().create_future()
+        bay.opening.add_done_callback(_looked_at)
+        try:
+            await self._take_out(bay, told)
+        finally:
+            bay.opening.set_exception(HostRefused(Status.DOWN, told.reason))
+            bay.opening = bay.due_at = None
+
+    def mend(self, time: float, well: Collection[int]) -> None:
+        """Open again what is due: nodes whose store failed, on disks that are well, and unusable folders."""
+        busy = {bay.path.parent for bay in self.bays if bay.opening is not None}
+        for bay in self.bays:
+            if bay.opening is not None or not self._wants_mending(bay, well):
+                continue
+            if bay.due_at is None:
+                bay.attempts = 0 if time - bay.opened_at > _SETTLED_SECONDS else bay.attempts
+                lost = bay.closed is not None and bay.closed.state is NodeState.LOST
+                bay.due_at = time + (self._limits.again if lost else reopen_seconds(bay.attempts, self._limits))
+            elif time >= bay.due_at and bay.path.parent not in busy:
+                busy.add(bay.path.parent)
+                bay.due_at = None
+                bay.attempts += 1
+                self._begin(self._open_each([bay]))
+
+    @staticmethod
+    def _wants_mending(bay: Bay, well: Collection[int]) -> bool:
+        if bay.store is None:
+            return True
+        return bool(bay.store.fault) and bay.store.device in well
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
     async def _open(self, bay: Bay) -> NodeInfo:
         loop = asyncio.get_running_loop()
@@ -102,24 +166,29 @@ class Rack:
             self.changed()
 
     async def _opened(self, bay: Bay) -> NodeInfo:
-        await self._take_out(bay)
+        if bay.store is not None:
+            await self._take_out(bay, replace(bay.store.info(), state=NodeState.DOWN, free_bytes=0))
+        expected = bay.closed.node_id if bay.closed is not None else b""
         try:
-            store = await in_thread(lambda: self._read(bay.path))
+            store = await in_thread(lambda: self._read(bay.path, expected))
         except (FolderUnusable, OSError, sqlite3.Error) as error:
-            log.error("node is down", folder=str(bay.path), reason=str(error))  # noqa: TRY400 - no fault of ours
+            if bay.closed is None or bay.closed.reason != str(error):
+                log.error("node is down", folder=str(bay.path), reason=str(error))  # noqa: TRY400 - no fault of ours
             bay.closed = self._told_of(bay, error)
             raise HostRefused(Status.DOWN, str(error)) from error
         if store.node_id in self.stores:
             store.close()
             reason = f"{bay.path}: a copy of a node that is served already"
-            bay.closed = NodeInfo(NodeId(b""), bay.path.name, 0, NodeState.LOST, b"", 0, 0, 0, 0, reason)
+            bay.closed = _told(bay.path.name, NodeState.LOST, reason)
             raise HostRefused(Status.DOWN, reason)
         self._put_in(bay, store)
         return store.info()
 
-    def _read(self, path: Path) -> NodeStore:
+    def _read(self, path: Path, expected: bytes) -> NodeStore:
         """In a thread."""
         folder = open_folder(path)
+        if expected and folder.identity.node_id != expected:
+            raise FolderLost(f"{path}: another node stands in its place, {folder.marker.name}")
         device = self._disk.stat(folder.path).st_dev
         space = self._spaces.get(device) or DiskSpace(folder.path, self._clock, self._disk)
         store, _ = open_store(folder, space, self._clock, self._disk)
@@ -133,21 +202,21 @@ class Rack:
         if store.device not in self.committers:
             self.committers[store.device] = Committer(loop, space, self._clock, self._disk)
             self.committers[store.device].start()
-        store.on_down = lambda down: self._went_down(loop, down)
-        bay.store, bay.closed = store, None
+        store.on_change = lambda changed: self._told_by(loop, changed)
+        bay.store, bay.closed, bay.opened_at = store, None, loop.time()
         self.scrubbers[store.node_id] = Scrubber(store, self._scrub_seconds, self._clock)
         self.stores[store.node_id] = store
 
-    async def _take_out(self, bay: Bay) -> None:
+    async def _take_out(self, bay: Bay, told: NodeInfo) -> None:
+        """Out of service at once; closed when the rounds that know it have ended."""
         store = bay.store
-        if store is None:
-            return
-        bay.closed = replace(store.info(), free_bytes=0)
-        bay.store = None
+        assert store is not None
+        bay.store, bay.closed = None, told
         del self.stores[store.node_id], self.scrubbers[store.node_id]
         self._retired.append(store)
-        await self.in_commit_thread(store, store.retire)
         store.space.sharers -= 1
+        store.on_change = lambda _: None
+        await self.in_commit_thread(store, store.retire)
         asyncio.get_running_loop().call_later(_CLOSE_PACKS_SECONDS, self._close_retired, store)
 
     def _close_retired(self, store: NodeStore) -> None:
@@ -172,17 +241,19 @@ class Rack:
         return [info for info in told if info is not None]
 
     def close(self) -> None:
-        """After the last request: rounds end, indexes are flushed."""
-        for committer in self.committers.values():
-            committer.stop()
+        """After the last request: rounds end, indexes are flushed. What hangs is left to the end of the process."""
+        hung = {device for device, committer in self.committers.items() if not committer.stop()}
         for store in self.stores.values():
-            _close(store)
+            if store.device not in hung:
+                _close(store)
         for store in self._retired:
-            store.close_packs()
+            if store.device not in hung:
+                store.close_packs()
 
-    def _went_down(self, loop: asyncio.AbstractEventLoop, store: NodeStore) -> None:
+    def _told_by(self, loop: asyncio.AbstractEventLoop, store: Shelf) -> None:
         """From any thread."""
-        log.error("node went down", node=store.folder.marker.name, reason=store.down_reason)
+        if store.fault:
+            log.error("node failed", node=store.folder.marker.name, reason=store.fault)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
             loop.call_soon_threadsafe(self.changed)
 
@@ -196,36 +267,11 @@ class Rack:
             marker = read_marker(bay.path)
             if marker.node_id not in self.stores:
                 name, node_id, incarnation = marker.name, marker.node_id, marker.incarnation
-        return NodeInfo(node_id, name, 0, state, incarnation, 0, 0, 0, 0, str(error))
+        return _told(name, state, str(error), node_id, incarnation)
 
 
-async def in_thread(run: Callable[[], T]) -> T:
-    """A thread for this call alone: where it hangs, nothing waits behind it, the end of the process neither."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def work() -> None:
-        try:
-            value = run()
-        except BaseException as error:  # noqa: BLE001 - handed to who waits
-            _in_loop(loop, result.set_exception, error, result)
-        else:
-            _in_loop(loop, result.set_result, value, result)
-
-    threading.Thread(target=work, name="disk", daemon=True).start()
-    return await result
-
-
-async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """What is in hand ends before the packs are closed; a disk that hangs is not waited for."""
-    left = [task for task in tasks if not task.done()]
-    if left:
-        await asyncio.wait(left, timeout=_END_SECONDS)
-
-
-def _in_loop(loop: asyncio.AbstractEventLoop, give: Callable[[T], None], value: T, to: asyncio.Future[V]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(lambda: None if to.done() else give(value))
+def _told(name: str, state: NodeState, reason: str, node_id: bytes = b"", incarnation: bytes = b"") -> NodeInfo:
+    return NodeInfo(NodeId(node_id), name, 0, state, incarnation, 0, 0, 0, 0, reason)
 
 
 def _is_adopted(store: NodeStore) -> bool:

@@ -7,7 +7,7 @@ cache is read in a thread. Payloads go out as they were read, one buffer a shard
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import NodeId
@@ -28,7 +28,7 @@ class Reply:
 
 
 class GetReader:
-    def __init__(self, stores: Mapping[NodeId, NodeStore], threads: ThreadPoolExecutor) -> None:
+    def __init__(self, stores: Mapping[NodeId, NodeStore], threads: Executor) -> None:
         self._stores = stores
         self._threads = threads
 

@@ -32,6 +32,7 @@ MAX_SHARD_BYTES = 65 * 65536
 
 _HEAD = struct.Struct(">8sIIHBBIQIHHIIQ16s")
 HEAD_BYTES = _HEAD.size
+_CRC_AT = 12
 _CRC_FROM = 16
 _CHECKED = struct.Struct(">HBBIQIHHIIQ16s")
 
@@ -50,6 +51,7 @@ class Header:
     stored_at_ms: int
     block_hashes: bytes
     proof: bytes
+    crc: int = 0  # as it was read
 
     @property
     def payload_at(self) -> int:
@@ -125,7 +127,13 @@ def decode_header(data: Buffer) -> Header:
         stored_at_ms=at,
         block_hashes=bytes(view[HEAD_BYTES:hashes_end]),
         proof=bytes(view[hashes_end:size]),
+        crc=crc,
     )
+
+
+def header_crc(head: Buffer) -> int:
+    """What tells this record from any other of the same shard."""
+    return int.from_bytes(head[_CRC_AT:_CRC_FROM], "big")
 
 
 def read_live(data: memoryview, blob: int, chunk: int, index: int) -> tuple[int, bytes, bytes, int] | None:

@@ -2,8 +2,9 @@
 
 Start: each pack is read from where the index stops. A record there counts when header and payload are whole. Where one
 is not: if nothing valid follows, it is a torn tail, never acknowledged, and is cut; otherwise the bytes stay
-as they are and the record is marked quarantined, since what follows may have been acknowledged, and so may this. Then
-the order log is carried out from the index's position on.
+as they are and the record is marked quarantined, since what follows may have been acknowledged, and so may this: the
+coordinator is told of it first, and of what the index knew in packs that are gone or shorter than they were. Then the
+order log is carried out from the index's position on.
 No index, a damaged one, or one that knows packs that are not there: it is made again from the packs alone. Headers tell
 all; payloads are read only in the last two packs, which hold all that the last round before a crash can have written.
 Everything here may be interrupted and repeated.
@@ -20,10 +21,11 @@ import structlog
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.durable import DISK, Disk, fsync_dir
+from cyxcloud.core.ids import ShardId
 from cyxcloud.wire.orders import decode_order
 from nodefs.findings import FindingsLog
-from nodefs.folder import NodeFolder
-from nodefs.index import IndexUnusable, Location, NodeIndex, PackState, shard_key
+from nodefs.folder import FolderUnusable, NodeFolder
+from nodefs.index import IndexUnusable, Location, NodeIndex, PackState, key_of, key_shard, shard_key
 from nodefs.orders_log import OrderLog
 from nodefs.pack import FIRST_RECORD, SUFFIX, Pack, PackDamaged
 from nodefs.record import (
@@ -61,29 +63,45 @@ class Findings:
     redone: int = 0  # tombstones written again
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    packs: dict[int, Pack]
+    index: NodeIndex
+    states: dict[int, PackState]
+    findings: Findings
+    told: FindingsLog
+
+    def holds(self, where: Location, key: int) -> bool:
+        pack = self.packs.get(where.pack)
+        header = None if pack is None else read_header(pack, where.offset)
+        return header is not None and header.state == LIVE and key_of(header) == key and header.crc == where.crc
+
+
 def open_store(folder: NodeFolder, space: DiskSpace, clock: Clock, disk: Disk = DISK) -> tuple[NodeStore, Findings]:
     findings = Findings()
+    told = FindingsLog(folder.findings, folder.quarantine, disk)
     packs = _open_packs(folder, findings, disk)
-    index = _open_index(folder.index, packs, findings)
+    index = _open_index(folder.index, packs, findings, told)
     states = index.packs()
     first_checked = 0 if not findings.rebuilt else _first_checked(packs)
+    opening = _Opening(packs, index, states, findings, told)
     for number in sorted(packs):
-        state = states.setdefault(number, PackState(FIRST_RECORD))
-        _take_in(packs[number], state, states, index, findings, check=number >= first_checked)
+        _take_in(opening, packs[number], check=number >= first_checked)
     store = NodeStore(
         folder,
         index=index,
         packs=packs,
         states=states,
         orders=(orders := OrderLog(folder.orders, disk)),
-        findings=FindingsLog(folder.findings, folder.quarantine, disk),
+        findings=told,
         space=space,
         clock=clock,
         disk=disk,
     )
     _redo(store, orders, index, findings)
-    if not store.down_reason:
-        store.checkpoint()
+    if store.fault:
+        raise FolderUnusable(f"{folder.path}: {store.fault}")
+    store.checkpoint()
     if findings != Findings():
         log.warning("node recovered", node=folder.marker.name, findings=findings)
     return store, findings
@@ -110,7 +128,7 @@ def _set_aside(path: Path, folder: NodeFolder, error: PackDamaged, findings: Fin
     findings.foreign.append(f"{path.name}: {error}")
 
 
-def _open_index(path: Path, packs: dict[int, Pack], findings: Findings) -> NodeIndex:
+def _open_index(path: Path, packs: dict[int, Pack], findings: Findings, told: FindingsLog) -> NodeIndex:
     fresh = not path.exists()
     try:
         index = NodeIndex(path)
@@ -118,6 +136,7 @@ def _open_index(path: Path, packs: dict[int, Pack], findings: Findings) -> NodeI
         if all(number in packs and state.scanned_to <= packs[number].end for number, state in known.items()):
             findings.rebuilt = fresh and bool(packs)
             return index
+        told.add(_not_held(index, known, packs))
         index.close()
         log.warning("index knows more than the packs hold; rebuilding", path=str(path))
     except IndexUnusable as error:
@@ -129,33 +148,44 @@ def _open_index(path: Path, packs: dict[int, Pack], findings: Findings) -> NodeI
     return NodeIndex(path)
 
 
+def _not_held(index: NodeIndex, known: dict[int, PackState], packs: dict[int, Pack]) -> list[ShardId]:
+    """What the index knows in packs that are gone or shorter than they were."""
+    ends = {number: packs[number].end if number in packs else 0 for number in known}
+    return [
+        key_shard(key)
+        for number, end in ends.items()
+        if end < known[number].scanned_to
+        for key, where in index.rows_of(number)
+        if where.offset + where.size > end
+    ]
+
+
 def _first_checked(packs: dict[int, Pack]) -> int:
     last = sorted(packs)[-_CHECKED_PACKS:]
     return last[0] if last else 0
 
 
-def _take_in(
-    pack: Pack,
-    state: PackState,
-    states: dict[int, PackState],
-    index: NodeIndex,
-    findings: Findings,
-    *,
-    check: bool,
-) -> None:
+def _take_in(opening: _Opening, pack: Pack, *, check: bool) -> None:
     """Read the pack from where the index stops and move its end to behind the last good record."""
+    index, states, findings = opening.index, opening.states, opening.findings
+    state = states.setdefault(pack.number, PackState(FIRST_RECORD))
     end = state.scanned_to
     entries: dict[int, Location | None] = {}
-    bad: list[int] = []
+    bad: list[tuple[int, ShardId]] = []
     marked = False
+    if end < pack.end:
+        # What a crash of this process left in the page cache only, or a failed sync left there as if it were written,
+        # must not be taken for stored: from here on the disk itself is read.
+        pack.settle_on_disk(end)
     for offset, header, good in walk(pack, state.scanned_to, check=check):
         if not good:
-            bad.append(offset)
+            bad.append((offset, header.shard))
             continue
-        marked |= _quarantine(pack, end, offset, bad, findings)
+        opening.told.add([shard for _, shard in bad])
+        marked |= _quarantine(pack, end, offset, [at for at, _ in bad], findings)
         end, bad = offset + header.record_bytes, []
         if header.state == LIVE:
-            marked |= _index_record(pack, offset, header, entries, states, index, findings)
+            marked |= _index_record(opening, pack, offset, header, entries)
     if end < pack.end:
         findings.cut_bytes += pack.end - end
         pack.cut(end)
@@ -168,27 +198,29 @@ def _take_in(
         index.finish_checkpoint(states, index.orders_position())
 
 
-def _index_record(  # noqa: PLR0917 - a step of _take_in's loop
-    pack: Pack,
-    offset: int,
-    header: Header,
-    entries: dict[int, Location | None],
-    states: dict[int, PackState],
-    index: NodeIndex,
-    findings: Findings,
+def _index_record(
+    opening: _Opening, pack: Pack, offset: int, header: Header, entries: dict[int, Location | None]
 ) -> bool:
-    """True where the record was marked instead: a second copy of a shard (an evacuation that did not end)."""
-    shard = header.shard
-    key = shard_key(shard.blob, shard.chunk, shard.index)
-    where = Location(pack.number, offset, header.record_bytes)
-    if (entries.get(key) or index.find(key)) not in (None, where):
-        pack.mark(offset, DELETED)
-        return True
-    state = states[pack.number]
+    """True where the record was marked instead: a second copy of a shard (an evacuation that did not end).
+
+    Where the index knows one that is not there any more (it was set aside, and this one put in its place), this one is
+    the shard.
+    """
+    key = key_of(header)
+    where = Location(pack.number, offset, header.record_bytes, header.crc)
+    known = entries.get(key) or opening.index.find(key)
+    if known is not None and (known.pack, known.offset) != (where.pack, where.offset):
+        if opening.holds(known, key):
+            pack.mark(offset, DELETED)
+            return True
+        before = opening.states[known.pack]
+        before.live_bytes -= known.size
+        before.live_count -= 1
+    state = opening.states[pack.number]
     state.live_bytes += where.size
     state.live_count += 1
     entries[key] = where
-    findings.recovered += 1
+    opening.findings.recovered += 1
     return False
 
 

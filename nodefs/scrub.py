@@ -1,8 +1,8 @@
 """Reads every record again within the scrub interval, so that decay is found while there are shards to repair it from.
 
-A pass goes through the packs in their order, which is also the disk's, and where it is and what it counted is kept in
-the index, so a restart goes on from there. What is found is only named here (a suspect); the commit thread looks again
-before anything is set aside.
+A pass goes through the packs in their order, which is also the disk's, and where it is is kept in the index, so a
+restart goes on from there. What looks bad is only named here (suspects, strays, odd packs); the commit thread looks
+again before anything is set aside, since a record may be deleted while it is read.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import astuple, dataclass, replace
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.wire.shardhost import ScrubProgress
-from nodefs.index import shard_key
-from nodefs.record import ALIGN_BYTES, LIVE, payload_is_good
-from nodefs.recovery import next_magic, read_header
+from nodefs.bulk import BulkReader
+from nodefs.checking import check_rows, check_window
+from nodefs.record import ALIGN_BYTES
 from nodefs.store import NodeStore
 
 # What is saved up before the disk is asked: a sixteenth of a small node, else this.
@@ -47,12 +47,15 @@ class Scrubber:
         self._clock = clock
         self._lock = threading.Lock()
         self._pass = _decoded(store.index.scrub_cursor())
+        self._begun = 0  # passes that were asked for, to tell one from the next
+        self._held: tuple[int, int] | None = None  # (pack, records in it that the index knows) since its beginning
         self._saved_up = 0.0
         self._looked_at = clock.monotonic()
 
     def begin_pass(self) -> None:
         """All of it, now."""
         with self._lock:
+            self._begun += 1
             self._pass = Pass(started_at_ms=self._clock.now_ms(), finished_at_ms=self._pass.finished_at_ms, forced=True)
 
     def slow_down(self) -> None:
@@ -78,65 +81,68 @@ class Scrubber:
         self._looked_at = now
         return self._pass.forced or self._saved_up > min(_WORTH_READING, total / 16)
 
-    def slice(self, most_bytes: int) -> int:
-        """Read about so much more of the pass; gives how many bytes it was."""
-        at = before = self._pass
+    def slice(self, reader: BulkReader) -> int:
+        """Read the next part of the pass; gives how many bytes it was."""
+        with self._lock:
+            at, begun = self._pass, self._begun
         if at.started_at_ms == 0:
             at = replace(at, started_at_ms=self._clock.now_ms())
-        done, ended = 0, False
-        while done < most_bytes and not ended:
-            number, size = self._next(at)
-            if number is None:
-                ended = True
-            else:
-                at = replace(at, pack=number, offset=at.offset if number == at.pack else ALIGN_BYTES)
-                size = check_record(self.store, number, at.offset)
-                at = replace(at, offset=at.offset + size, done_bytes=at.done_bytes + size)
-                done += size
-        if ended:
-            at = Pass(finished_at_ms=self._clock.now_ms())
-        self._saved_up = max(0.0, self._saved_up - done)
-        with self._lock:
-            if self._pass.started_at_ms in {before.started_at_ms, at.started_at_ms}:  # else a new pass was asked for
-                self._pass = at if ended or self._pass.forced == at.forced else replace(at, forced=self._pass.forced)
-        self.store.index.save_scrub_cursor(_encoded(self._pass))
-        return done
+        number = self._pack_after(at)
+        if number is None:
+            self._save(Pass(finished_at_ms=self._clock.now_ms()), begun)
+            return 0
+        offset = at.offset if number == at.pack else ALIGN_BYTES
+        read = self._read(number, offset, reader)
+        done = at.done_bytes + read
+        self._saved_up = max(0.0, self._saved_up - read)
+        self._save(replace(at, pack=number, offset=offset + read, done_bytes=done), begun)
+        return read
 
-    def _next(self, at: Pass) -> tuple[int | None, int]:
-        """The pack that goes on from here."""
+    def _read(self, number: int, offset: int, reader: BulkReader) -> int:
+        store = self.store
+        pack, state = store.packs[number], store.states[number]
+        if offset == ALIGN_BYTES:
+            self._held = (number, 0)
+            if not pack.has_its_page(store.node_id):
+                store.odd_packs.add(number)
+        end = state.scanned_to
+        window = reader.read(pack, offset, end - offset)
+        read, held = check_window(store, number, offset, window, last=offset + len(window) >= end or not window)
+        if self._held is not None:
+            self._held = (number, self._held[1] + held) if self._held[0] == number else None
+        if not window or offset + read >= end:
+            self._end_pack(number, end)
+            return end - offset
+        return read
+
+    def _end_pack(self, number: int, end: int) -> None:
+        """Whether the index knows more in this pack than was met there: then each of its rows is looked at."""
+        store = self.store
+        if self._held != (number, store.states[number].live_count):
+            store.checkpoint()
+            check_rows(store, number)
+        if store.packs[number].size() > end:
+            store.odd_packs.add(number)
+        self._held = None
+
+    def _save(self, at: Pass, begun: int) -> None:
+        with self._lock:
+            if self._begun == begun:  # else a new pass was asked for meanwhile
+                ended = at.started_at_ms == 0
+                self._pass = at if ended else replace(at, forced=self._pass.forced)
+            encoded = _PASS.pack(_FORMAT, *astuple(self._pass))
+        self.store.index.save_scrub_cursor(encoded)
+
+    def _pack_after(self, at: Pass) -> int | None:
+        """The pack in which the pass goes on; None at its end."""
         for number in sorted(self.store.states):
             end = self.store.states[number].scanned_to
-            if number == at.pack and at.offset < end:
-                return number, end
-            if number > at.pack and end > ALIGN_BYTES:
-                return number, end
-        return None, 0
+            if number >= at.pack and (at.offset if number == at.pack else ALIGN_BYTES) < end:
+                return number
+        return None
 
     def _total_bytes(self) -> int:
         return sum(state.scanned_to - ALIGN_BYTES for state in list(self.store.states.values()))
-
-
-def check_record(store: NodeStore, number: int, offset: int) -> int:
-    """Check the record there and name it a suspect when it is damaged; gives the way to the next one."""
-    pack = store.packs[number]
-    header = read_header(pack, offset)
-    if header is None:
-        lost = store.index.key_at(number, offset)
-        if lost is None:
-            return next_magic(pack, offset + ALIGN_BYTES) - offset
-        store.suspects.add(lost[0])
-        return lost[1].size
-    key = shard_key(header.shard.blob, header.shard.chunk, header.shard.index)
-    where = store.index.find(key)
-    if header.state == LIVE and where is not None and (where.pack, where.offset) == (number, offset):
-        payload = pack.pread(header.shard_size, offset + header.payload_at)
-        if not payload_is_good(header, payload):
-            store.suspects.add(key)
-    return header.record_bytes
-
-
-def _encoded(at: Pass) -> bytes:
-    return _PASS.pack(_FORMAT, *astuple(at))
 
 
 def _decoded(data: bytes) -> Pass:

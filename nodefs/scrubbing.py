@@ -12,13 +12,15 @@ from itertools import groupby
 
 import structlog
 
+from cyxcloud.core.durable import DISK, Disk
 from cyxcloud.core.worker import Did, Idle
-from nodefs.rack import Rack, ended, in_thread
+from nodefs.bulk import WINDOW_BYTES, BulkReader
+from nodefs.rack import Rack
 from nodefs.scrub import Scrubber
+from nodefs.threads import ended, in_thread
 
 log = structlog.get_logger(__name__)
 
-SLICE_BYTES = 8 << 20
 MOST_BYTES_A_SECOND = 100 << 20
 REST = 2.0  # times as long as the slice took
 _SOON_SECONDS = 0.05
@@ -28,9 +30,11 @@ _LOOK_SECONDS = 1.0
 class Scrubbing:
     name = "scrub"
 
-    def __init__(self, rack: Rack) -> None:
+    def __init__(self, rack: Rack, disk: Disk = DISK) -> None:
         self._rack = rack
+        self._disk = disk
         self._busy: dict[int, asyncio.Task[None]] = {}
+        self._readers: dict[int, BulkReader] = {}  # one buffer a disk
         self._turn = 0
 
     async def step(self, now: float) -> Did | Idle:
@@ -49,18 +53,19 @@ class Scrubbing:
 
     async def _one(self, scrubber: Scrubber) -> None:
         loop = asyncio.get_running_loop()
+        reader = self._readers.setdefault(scrubber.store.device, BulkReader(self._disk))
         began = loop.time()
         try:
-            done = await in_thread(lambda: scrubber.slice(SLICE_BYTES))
+            done = await in_thread(lambda: scrubber.slice(reader))
         except OSError as error:
-            scrubber.store.fail(f"scrub: {error}")
+            scrubber.store.fail("scrub", error)
             return
         except sqlite3.Error as error:
             log.warning("scrub goes on later", node=scrubber.store.folder.marker.name, error=str(error))
-            done = SLICE_BYTES
+            done = WINDOW_BYTES
         took = loop.time() - began
         await asyncio.sleep(max(done / MOST_BYTES_A_SECOND - took, REST * took))
 
 
 def _is_due(scrubber: Scrubber) -> bool:
-    return not scrubber.store.down_reason and scrubber.is_due()
+    return scrubber.store.readable and scrubber.is_due()

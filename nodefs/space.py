@@ -28,6 +28,10 @@ class DiskSpace:
         self.room_bytes = 0
         self.refresh()
 
+    def stands_at(self, path: Path) -> None:
+        """A folder of this filesystem that is there, where the one before may be gone."""
+        self._path = path
+
     def refresh(self) -> None:
         """Cheap enough to call before every round: it asks the kernel only when the answer is old."""
         now = self._clock.monotonic()

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
 from cyxcloud.core.worker import Did, Idle
-from nodefs.quarantine import quarantine_suspects
-from nodefs.rack import Rack, ended, in_thread
+from nodefs.quarantine import mend
+from nodefs.rack import Rack
 from nodefs.store import NodeStore
+from nodefs.threads import ended, in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -47,19 +49,19 @@ class Upkeep:
 
     async def _tend_disk(self, stores: Sequence[NodeStore]) -> None:
         for store in stores:
-            if store.suspects and not store.down_reason:
-                await self._rack.in_commit_thread(store, lambda store=store: _quarantine(store))  # type: ignore[misc]
+            if (store.suspects or store.strays or store.odd_packs) and not store.fault and store.readable:
+                await self._rack.in_commit_thread(store, partial(_mend, store))
         await in_thread(lambda: _tend(stores))
 
 
-def _quarantine(store: NodeStore) -> None:
-    quarantine_suspects(store)
+def _mend(store: NodeStore) -> None:
+    mend(store)
 
 
 def _tend(stores: Sequence[NodeStore]) -> None:
     """In a thread: everything that only reads packs or belongs to the index."""
     for store in stores:
-        if store.down_reason:
+        if store.fault or not store.readable:
             continue
         try:
             if store.index.dirty:
@@ -68,7 +70,7 @@ def _tend(stores: Sequence[NodeStore]) -> None:
         except sqlite3.Error as error:
             log.warning("index not flushed; tried again", node=store.folder.marker.name, error=str(error))
         except OSError as error:
-            store.fail(f"upkeep: {error}")
+            store.fail("upkeep", error)
 
 
 def punch_some(store: NodeStore) -> int:

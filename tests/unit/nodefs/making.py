@@ -16,10 +16,13 @@ from cyxcloud.core.merkle import block_hashes, chunk_root_and_proofs, tree_root
 from cyxcloud.wire.orders import Order, encode_order, sign_order
 from cyxcloud.wire.shardhost import PutBatch
 from cyxcloud.wire.status import Status
-from nodefs.commit import DeleteJob, PutJob, commit_round
+from nodefs.bulk import BulkReader
+from nodefs.commit import DeleteJob, PutJob, TaskJob, commit_round
 from nodefs.folder import open_folder
 from nodefs.provision import create_node
+from nodefs.quarantine import mend
 from nodefs.recovery import Findings, open_store
+from nodefs.scrub import Scrubber
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore, PutItem
 from nodefs.syncing import Syncer
@@ -137,7 +140,28 @@ class OneNode:
         self.round([job])
         return job
 
-    def round(self, jobs: Sequence[PutJob | DeleteJob]) -> None:
+    def scrub(self) -> int:
+        """A whole pass, and what it met looked at by the commit thread; gives how many records were set aside."""
+        scrubber, reader = Scrubber(self.store, 1.0, self.clock), BulkReader(self.disk)
+        scrubber.begin_pass()
+        while scrubber.progress().running:
+            scrubber.slice(reader)
+        return self.mend()
+
+    def mend(self) -> int:
+        set_aside = 0
+
+        def run() -> None:
+            nonlocal set_aside
+            set_aside = mend(self.store, self.disk)
+
+        self.round([TaskJob(self.store, run, lambda _: None)])
+        return set_aside
+
+    def found(self) -> list[ShardId]:
+        return self.store.findings.page(0, 1000)[0]
+
+    def round(self, jobs: Sequence[PutJob | DeleteJob | TaskJob]) -> None:
         syncs = Syncer(self.disk)
         syncs.start()
         try:

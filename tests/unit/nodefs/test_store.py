@@ -13,9 +13,7 @@ from cyxcloud.core.ids import BlobId, ShardId
 from cyxcloud.core.merkle import Buffer
 from cyxcloud.wire.orders import decode_receipt, order_hash, receipt_signed_by
 from cyxcloud.wire.status import NodeState, Status
-from nodefs.index import key_shard
-from nodefs.quarantine import quarantine_suspects
-from nodefs.scrub import check_record
+from nodefs.shelf import MOST_READ_ERRORS
 from nodefs.store import READ_NOWAIT, ShardRead, WouldBlock
 from nodefs.upkeep import punch_some
 from tests.unit.nodefs.making import OneNode, batch, pieces
@@ -190,13 +188,49 @@ def test_failed_write_or_sync_is_never_acknowledged_and_takes_the_node_down(tmp_
     assert node.read(BLOB) == SMALL.payloads[0]
 
 
-def test_read_error_takes_the_node_down(tmp_path: Path) -> None:
+def test_unreadable_record_is_set_aside_and_many_take_the_node_down(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    node = OneNode(tmp_path / "n1", disk)
+    node.put(SMALL, BLOB, count=2)
+    disk.error["pread"] = errno.EIO
+    assert node.read(BLOB) is Status.IO_ERROR
+    assert node.store.info().state is NodeState.UP
+    node.mend()
+    disk.error.clear()
+    assert node.read(BLOB) is Status.NOT_FOUND
+    assert node.read(BLOB, index=1) == SMALL.payloads[1]
+    assert node.store.findings.page(0, 10) == ([shard()], 1)
+    disk.error["pread"] = errno.EIO
+    assert [node.read(BLOB, index=1) for _ in range(MOST_READ_ERRORS)][-2:] == [Status.IO_ERROR, Status.DOWN]
+
+
+def test_filesystem_that_turned_read_only_is_read_on_and_written_only_after_it_was_opened_again(tmp_path: Path) -> None:
     disk = FaultyDisk()
     node = OneNode(tmp_path / "n1", disk)
     node.put(SMALL, BLOB)
-    disk.error["pread"] = errno.EIO
-    assert node.read(BLOB) is Status.IO_ERROR
-    assert node.read(BLOB) is Status.DOWN
+    disk.error["fdatasync"] = errno.EROFS
+    assert node.put(SMALL, BLOB + 1) == [Status.IO_ERROR]
+    assert node.store.info().state is NodeState.READ_ONLY
+    assert "Read-only" in node.store.info().reason
+    assert node.read(BLOB) == SMALL.payloads[0]
+    disk.error.clear()
+    assert node.put(SMALL, BLOB + 2) == [Status.DOWN]
+    assert node.delete(shard()).answer is None
+    node.reopen()
+    assert node.put(SMALL, BLOB + 2) == [Status.OK]
+
+
+def test_order_that_finds_no_room_is_refused_and_leaves_the_node_up(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    node = OneNode(tmp_path / "n1", disk)
+    node.put(SMALL, BLOB)
+    disk.error["pwritev"] = errno.ENOSPC
+    job = node.delete(shard())
+    assert job.answer is None
+    assert "order log" in job.refused
+    assert node.read(BLOB) == SMALL.payloads[0]
+    disk.error.clear()
+    assert node.delete(shard()).statuses == [Status.OK]
 
 
 def test_filesystem_without_reads_that_do_not_wait_is_read_in_a_thread(tmp_path: Path) -> None:
@@ -234,28 +268,13 @@ def test_damaged_header_is_corrupt_then_quarantined_then_put_again(node: OneNode
     flip(node, 4096 + 80)
     assert node.read(BLOB) is Status.CORRUPT
     assert node.put(SMALL, BLOB) == [Status.CORRUPT]
-    assert quarantine_suspects(node.store) == 1
-    for pack in node.store.take_touched():
-        pack.sync()
-    node.store.settle()
+    assert node.mend() == 1
     assert node.read(BLOB) is Status.NOT_FOUND
     assert len(list(node.store.folder.quarantine.iterdir())) == 1
     assert node.put(SMALL, BLOB) == [Status.OK]
     node.reopen()
     assert node.read(BLOB) == SMALL.payloads[0]
     assert node.store.live_count == 1
-
-
-def test_scrub_finds_a_damaged_payload_and_a_lost_header(node: OneNode) -> None:
-    node.put(SMALL, BLOB, count=3)
-    node.store.checkpoint()
-    flip(node, 4096 + 1000)
-    flip(node, 4096 + 8192 + 3)
-    offset = 4096
-    while offset < node.store.packs[1].end:
-        offset += check_record(node.store, 1, offset)
-    assert {key_shard(key) for key in node.store.suspects} == {shard(0), shard(1)}
-    assert quarantine_suspects(node.store) == 2
 
 
 def test_check_reads_payload_against_hashes(node: OneNode) -> None:
