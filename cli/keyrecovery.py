@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
+from cli import mirror
 from cli.home import Home
 from cli.options import CommandError
 from cli.store import check_keyring, database_of
-from cyxcloud.core import keycopies
+from cyxcloud.core import config, keycopies
 from cyxcloud.core.durable import DISK, Disk, fsync_dir
 from cyxcloud.core.keycopies import Copy
 from cyxcloud.core.keyring import (
@@ -76,7 +77,8 @@ def _known_folders(home: Home) -> list[Path]:
             found += copy_folders(nodes.read_all(database.reader()), home.data_dirs)
         finally:
             database.close()
-    return found
+    mirrored = mirror.folder_of(home, config.load(home.path))
+    return found if mirrored is None else [*found, mirrored / NODE_FOLDER]
 
 
 def _refuse_if_good(home: Home, known: ClusterRow | None) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from cli import control, keyrecovery, keyrotation
+from cli import control, keyrecovery, keyrotation, mirror
 from cli.home import Home, is_running, stopped
 from cli.options import CommandError, DataOption, JsonOption, explained, home_of, show
 from cli.recovery import CodeOption, recovery_code
@@ -166,6 +166,7 @@ async def _wrap_anew_here(store: Store) -> None:
                 raise CommandError(f"{worker.progress.failed} data keys do not open; see `cyxcloud meta check`")
     finally:
         writer.close()
+        mirror.after_command(store.home)
 
 
 def _print_rotated(console: Console, value: dict[str, Any]) -> None:
