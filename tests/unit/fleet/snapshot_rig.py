@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +23,15 @@ from cyxcloud.objects.at_rest import RestingShard, Unreadable
 from cyxcloud.objects.snapshot_restore import newest_first, read_manifest, restore_database
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.memory import MemoryHost
+from cyxcloud.wire.shardhost import ShardHost
 from fleet.snapshot_store import SnapshotStore
 from fleet.snapshot_taking import SnapshotTaker, Taken
 from fleet.storeclock import CoordinatorClock
 
 CLUSTER = ClusterRow(b"c" * 16, b"i" * 16, 1, 0)
 MASTER = b"m" * 32
+_KEYS = WrappingKeys.generate()
+WRAPPING = Wrapping(lambda: _KEYS)
 K, M, NODES = 10, 4, 16
 
 
@@ -116,27 +119,31 @@ class Rig:
             found.close()
 
 
+def snapshot_store_of(hosts: Sequence[ShardHost], reader: Connection, writer: Writer) -> SnapshotStore:
+    clock = SystemClock()
+    return SnapshotStore(
+        hosts=hosts,
+        reader=reader,
+        writer=writer,
+        clock=CoordinatorClock(clock, reader, writer),
+        monotonic=clock,
+        wrapping=WRAPPING,
+        delete_grace_seconds=3600.0,
+    )
+
+
 @contextmanager
 def rig(template: Path, folder: Path, seed: int = 1) -> Iterator[Rig]:
     path = folder / "meta" / "meta.db"
     path.parent.mkdir(parents=True)
     shutil.copy(template, path)
-    clock = SystemClock()
     hosts = [MemoryHost(NODES // 2, cluster_id=CLUSTER.cluster_id, incarnation=CLUSTER.incarnation) for _ in range(2)]
     database = Database(path)
     writer = database.writer()
     writer.start()
     writer.call(lambda conn: _make(conn, [node for host in hosts for node in host.identities]))
     reader = database.reader()
-    store = SnapshotStore(
-        hosts=hosts,
-        reader=reader,
-        writer=writer,
-        clock=CoordinatorClock(clock, reader, writer),
-        monotonic=clock,
-        wrapping=Wrapping(WrappingKeys.generate),
-        delete_grace_seconds=3600.0,
-    )
+    store = snapshot_store_of(hosts, reader, writer)
     try:
         yield Rig(database, writer, hosts, store, random.Random(seed))
     finally:

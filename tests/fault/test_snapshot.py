@@ -1,0 +1,189 @@
+"""A snapshot that is cut off at every one of its steps leaves one that can be restored, and the next one cleans up.
+
+Every write to the database, to a host, to the state file, and the checkpoint counts as a step. At the Nth something
+breaks, for N = 1, 2, ... until a snapshot meets no fault: the step is not done (`before`), done without an answer
+(`after`), each with nothing working from then on, as in a crash; or it alone fails (`once`) and what is there to clean
+up runs. Then all that was queued for deletion is deleted, as if its grace had passed, and four nodes are taken away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from cyxcloud.core.durable import DISK
+from cyxcloud.core.ids import SessionNumber
+from cyxcloud.meta import deletions
+from cyxcloud.meta.database import Database
+from cyxcloud.meta.snapshot_manifest import Manifest
+from cyxcloud.meta.snapshot_pointer import read_pointer
+from cyxcloud.meta.system import SNAPSHOT_BUCKET
+from cyxcloud.meta.writer import BoundWriter, Checkpoint, Writer
+from cyxcloud.wire.memory import MemoryHost
+from fleet.snapshot_taking import SnapshotTaker
+from tests.unit.fleet.snapshot_rig import CLUSTER, MASTER, Nodes, Rig, rig, snapshot_store_of
+
+T = TypeVar("T")
+FOR_EVER = 10**15
+MODES = ("before", "after", "once")
+MOST_STEPS = 200
+
+
+class Broke(Exception):
+    pass
+
+
+class Faults:
+    """Breaks the `at`th step."""
+
+    def __init__(self, at: int, mode: str) -> None:
+        self.at, self.mode, self.steps = at, mode, 0
+
+    @property
+    def met(self) -> bool:
+        return self.steps >= self.at
+
+    def enter(self) -> bool:
+        """Whether this step is to break after it was done; raises where before."""
+        self.steps += 1
+        if self.steps == self.at and self.mode == "after":
+            return True
+        if self.steps == self.at or (self.steps > self.at and self.mode != "once"):
+            raise Broke(f"step {self.steps}")
+        return False
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        breaks = self.enter()
+        done = await work()
+        if breaks:
+            raise Broke(f"after step {self.steps}")
+        return done
+
+    def call(self, work: Callable[[], T]) -> T:
+        breaks = self.enter()
+        done = work()
+        if breaks:
+            raise Broke(f"after step {self.steps}")
+        return done
+
+
+class BreakingWriter:
+    def __init__(self, writer: Writer, faults: Faults) -> None:
+        self._writer, self._faults, self.path = writer, faults, writer.path
+
+    def bound_to(self, session: SessionNumber) -> BoundWriter:
+        return BoundWriter(self, session)  # type: ignore[arg-type] # all of a writer that is asked for
+
+    async def submit(self, *given: Any, **more: Any) -> Any:
+        return await self._faults.run(lambda: self._writer.submit(*given, **more))
+
+    def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
+        return self._faults.call(lambda: self._writer.checkpoint(truncate=truncate))
+
+
+class BreakingHost:
+    def __init__(self, host: MemoryHost, faults: Faults) -> None:
+        self._host, self._faults = host, faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    async def put(self, *given: Any, **more: Any) -> Any:
+        return await self._faults.run(lambda: self._host.put(*given, **more))
+
+    async def put_pointer(self, *given: Any) -> None:
+        await self._faults.run(lambda: self._host.put_pointer(*given))
+
+
+class BreakingDisk:
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        work = getattr(DISK, name)
+        return lambda *given, **more: self._faults.call(lambda: work(*given, **more))
+
+
+async def cut_off(store: Rig, faults: Faults) -> None:
+    """One snapshot with faults; what it raises is its own business."""
+    writer: Any = BreakingWriter(store.writer, faults)
+    hosts: Any = [BreakingHost(host, faults) for host in store.hosts]
+    disk: Any = BreakingDisk(faults)
+    opened = snapshot_store_of(hosts, store.database.reader(), writer)
+    try:
+        taker = SnapshotTaker(await opened.ready(), writer, hosts, CLUSTER, MASTER, asyncio.Lock(), disk)
+        await taker.take()
+    except Exception:
+        if not faults.met:
+            raise
+    finally:
+        opened.close()
+
+
+def carry_out_deletions(store: Rig) -> None:
+    """Every delete grace is over."""
+    gone = {due.blob for due in deletions.due(store.database.reader(), FOR_EVER, 10_000)}
+    for host in store.hosts:
+        for node, shards in host.shards.items():
+            for shard in [each for each in shards if each.blob in gone]:
+                host.drop(node, shard)
+
+
+def newest_four(store: Rig, rng: random.Random) -> set[Any]:
+    """Four nodes to be missing: those with the newest pointers, of which there may be few."""
+    pointers = [(node, data) for host in store.hosts for node, data in host.pointers.items()]
+    rng.shuffle(pointers)
+    pointers.sort(key=lambda each: read_pointer(each[1]).sequence, reverse=True)
+    return {node for node, _ in pointers[:4]}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.timeout(300)
+async def test_snapshot_cut_off_at_every_step_leaves_one_to_restore(template: Path, tmp_path: Path, mode: str) -> None:
+    """Fails where a pointer is written before its groups are durable, or old groups go before the pointer's quorum."""
+    rng = random.Random(mode)
+    for at in range(1, MOST_STEPS):
+        faults = Faults(at, mode)
+        with rig(template, tmp_path / f"{at}", seed=at) as store:
+            await store.fill(300)
+            await store.take()
+            contents = {1: store.path.read_bytes()}
+            await store.empty(250)
+            await store.fill(40, first=1000)
+            await cut_off(store, faults)
+            contents[2] = store.path.read_bytes()  # where it got that far, this is what it froze
+            carry_out_deletions(store)
+            for missing in (set(), newest_four(store, rng)):
+                nodes = Nodes(store.hosts, missing)
+                sequence = nodes.restore(tmp_path / "again.db").summary.sequence
+                assert (tmp_path / "again.db").read_bytes() == contents[sequence], (at, sequence)
+            await store.fill(10, first=2000)
+            assert (await store.take()).summary.sequence in (2, 3)
+            carry_out_deletions(store)
+            store.nodes.restore(tmp_path / "again.db")
+            assert (tmp_path / "again.db").read_bytes() == store.path.read_bytes()
+            assert_only_live_objects(store)
+        if not faults.met:
+            assert at > 25, "a snapshot has more steps than that"
+            return
+    raise AssertionError("a snapshot does not end")
+
+
+def assert_only_live_objects(store: Rig) -> None:
+    manifest = Manifest.decode((store.path.parent / "snapshot.state").read_bytes())
+    rows = store.database.reader().driver.execute("SELECT key FROM head WHERE bucket = ?", (SNAPSHOT_BUCKET,))
+    live = {blob.key for blob in manifest.blobs} | {b"manifest/%012d" % manifest.summary.sequence}
+    assert {bytes(row[0]) for row in rows} == live
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    database = Database(tmp_path_factory.mktemp("template") / "meta.db")
+    database.upgrade()
+    database.close()
+    return database.path
