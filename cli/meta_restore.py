@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +23,9 @@ from cli.restore import Copied, Remains, Source, bring, from_nodes, newest_seque
 from cyxcloud.core import keycopies, log
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.keycopies import Copy
-from cyxcloud.core.keyring import Keyring, KeyringDamaged, KeyringMissing
+from cyxcloud.core.keyring import NODE_FOLDER, Keyring, KeyringDamaged, KeyringMissing
 from cyxcloud.core.recovery_code import BadRecoveryCode, RecoveryCode
+from cyxcloud.meta.mirror_copies import MirrorUnusable, restore_from_mirror
 from cyxcloud.objects.snapshot_restore import Progress
 
 
@@ -37,12 +39,14 @@ def restore(
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option(metavar="FILE", help="From a backup file instead of the nodes.")] = None,
+    from_mirror: Annotated[Path | None, typer.Option(metavar="DIR", help="From the metadata's mirror.")] = None,
     code: CodeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make DIR/meta and DIR/keys again, on a stopped store.
 
-    Without --file they come from the newest snapshot on the nodes: what was stored after it is not listed again.
+    Without --file or --from-mirror they come from the newest snapshot on the nodes: what was stored after it is not
+    listed again. A mirror lacks nothing that was acknowledged.
     Folders that are there are renamed to *.before-restore-N, never deleted. Afterwards the store reads and writes at
     once; nothing is cleared away on its nodes until `cyxcloud meta adopt --confirm`.
 
@@ -55,27 +59,36 @@ def restore(
       cyxcloud meta restore --data ./data --file /mnt/usb/cyxcloud.backup
     """
     with explained():
+        if file is not None and from_mirror is not None:
+            raise CommandError("give one of --file and --from-mirror")
         home, given = home_of(data), recovery_code(code)
+        where = Where(tuple(nodes or ()), file, None if from_mirror is None else from_mirror.expanduser().absolute())
         started = time.monotonic()
         with stopped(home):
             log.configure("restore", level="info", json=False, file=home.logs / "restore.log")
-            told = _restore(home, given, nodes or [], file, quiet=as_json)
+            told = _restore(home, given, where, quiet=as_json)
         told["seconds"] = round(time.monotonic() - started, 3)
     show(told, as_json=as_json, text=lambda console: _print(console, home, told))
 
 
-def _restore(
-    home: Home, code: RecoveryCode, named: Sequence[Path], file: Path | None, *, quiet: bool
-) -> dict[str, Any]:
-    found = find_nodes(home, named)
-    keyring = _keyring(code, found, file)
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What to restore from: nodes that stand elsewhere, and a backup or a mirror instead of their snapshot."""
+
+    nodes: tuple[Path, ...]
+    file: Path | None
+    mirror: Path | None
+
+
+def _restore(home: Home, code: RecoveryCode, where: Where, *, quiet: bool) -> dict[str, Any]:
+    found = find_nodes(home, where.nodes)
+    keyring = _keyring(code, found, where)
     foreign = [each.path for each in found if each.marker.cluster_id != keyring.cluster_id]
     if foreign:
         raise CommandError(f"{foreign[0]} is a node of another store than the one that this code opens")
     now_ms = SystemClock().now_ms()
     with opened(found) as resting, _progress(quiet=quiet) as progress:
-        source = from_nodes(resting, keyring, progress) if file is None else _from_file(file)
-        copied = bring(home, source)
+        copied = bring(home, _source(where) or from_nodes(resting, keyring, progress))
         remains = Remains(keyring, found, newest_sequence(resting.pointers(), keyring))
     made = put_in_place(home, copied, remains, now_ms)
     return {
@@ -91,18 +104,37 @@ def _restore(
     }
 
 
-def _keyring(code: RecoveryCode, found: Sequence[FoundNode], file: Path | None) -> Keyring:
+def _keyring(code: RecoveryCode, found: Sequence[FoundNode], where: Where) -> Keyring:
     copies: list[Copy] = list(keyring_copies(found))
+    if where.mirror is not None and (copy := keycopies.read_copy(where.mirror / NODE_FOLDER)) is not None:
+        copies.append(copy)
     try:
-        if file is not None:
-            head = read_head(file)
-            copies.append(Copy(str(file), head.wrapped, head.bundle))
+        if where.file is not None:
+            head = read_head(where.file)
+            copies.append(Copy(str(where.file), head.wrapped, head.bundle))
         keyring, _ = keycopies.newest(code, copies)
     except (BackupDamaged, OSError) as error:
-        raise CommandError(f"{file}: {error}") from None
+        raise CommandError(f"{where.file}: {error}") from None
     except (KeyringMissing, KeyringDamaged, BadRecoveryCode) as error:
         raise CommandError(f"nothing was changed: {error}") from None
     return keyring
+
+
+def _source(where: Where) -> Source | None:
+    if where.file is not None:
+        return _from_file(where.file)
+    return None if where.mirror is None else _from_mirror(where.mirror)
+
+
+def _from_mirror(mirror: Path) -> Source:
+    def bring_mirror(path: Path) -> Copied:
+        try:
+            standing = restore_from_mirror(mirror, path.parent)
+        except MirrorUnusable as error:
+            raise CommandError(f"{error}; nothing was changed") from None
+        return Copied(str(mirror), 0, standing.clock_ms)
+
+    return bring_mirror
 
 
 def _from_file(file: Path) -> Source:

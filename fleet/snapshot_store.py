@@ -88,10 +88,14 @@ class SnapshotStore:
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Inside, hosts and placements are followed and the session is beaten."""
+        """Inside, hosts and placements are followed and the session is beaten; after a failure it is looked at again
+        before anything else."""
         keeping = asyncio.create_task(self._keep())
         try:
             yield
+        except BaseException:
+            self._beat_at = 0.0
+            raise
         finally:
             keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):

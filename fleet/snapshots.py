@@ -73,7 +73,7 @@ class Snapshots:
         if self.asked == self.answered and self._clock.now_ms() < self._due_ms:
             left = (self._due_ms - self._clock.now_ms()) / 1000
             return Idle(now + min(left, BEAT_SECONDS))
-        answering = self.asked
+        answering, began = self.asked, self._monotonic.monotonic()
         try:
             async with self._store.kept():
                 taken = await self._taker(store).take()
@@ -86,7 +86,7 @@ class Snapshots:
             self.answered = answering
         summary = taken.summary
         self._due_ms = summary.taken_at_ms + self._interval_ms
-        seconds = round(self._monotonic.monotonic() - now, 3)
+        seconds = round(self._monotonic.monotonic() - began, 3)
         self.last = LastSnapshot(
             summary.sequence,
             summary.taken_at_ms,

@@ -214,3 +214,21 @@ async def test_snapshots_never_show_in_s3(store: Running) -> None:
         assert set(await s3.keys("shown")) == set(wanted)
     users = subprocess.run([PROGRAM, "user", "list", "--data", store.data, "--json"], capture_output=True, check=True)
     assert len(json.loads(users.stdout)) == 1
+
+
+async def test_restore_from_the_mirror_after_a_power_cut_loses_nothing(tmp_path: Path) -> None:
+    """R33 with a mirror: killed in the middle of writing, home gone, and every acknowledged object is there."""
+    mirror = tmp_path / "disk2" / "mirror"
+    with running(tmp_path / "data", **SETTINGS, meta_mirror=mirror) as store:
+        async with store.s3() as s3:
+            await s3.must("PUT", "/load")
+        load = Load(store, "load", Mix(clients=4, most_bytes=300 * KIB), seed=33)
+        async with load.running():
+            await load.until_writes(60, 60)
+            await asyncio.to_thread(store.kill)
+            load.stop()
+        lose(store)
+        told = restore(store, "--from-mirror", mirror)
+        assert told["source"] == str(mirror)
+        store.start()
+        await load.verify()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cyxcloud.core.clock import SystemClock
+from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.ids import BlobId, NodeId, NodeNumber, PlacementId, ShardId
 from cyxcloud.core.keybundle import WrappingKeys
 from cyxcloud.meta import blobs, cluster, nodes, placements
@@ -119,8 +119,10 @@ class Rig:
             found.close()
 
 
-def snapshot_store_of(hosts: Sequence[ShardHost], reader: Connection, writer: Writer) -> SnapshotStore:
-    clock = SystemClock()
+def snapshot_store_of(
+    hosts: Sequence[ShardHost], reader: Connection, writer: Writer, clock: Clock | None = None
+) -> SnapshotStore:
+    clock = clock or SystemClock()
     return SnapshotStore(
         hosts=hosts,
         reader=reader,
@@ -133,7 +135,7 @@ def snapshot_store_of(hosts: Sequence[ShardHost], reader: Connection, writer: Wr
 
 
 @contextmanager
-def rig(template: Path, folder: Path, seed: int = 1) -> Iterator[Rig]:
+def rig(template: Path, folder: Path, seed: int = 1, clock: Clock | None = None) -> Iterator[Rig]:
     path = folder / "meta" / "meta.db"
     path.parent.mkdir(parents=True)
     shutil.copy(template, path)
@@ -143,7 +145,7 @@ def rig(template: Path, folder: Path, seed: int = 1) -> Iterator[Rig]:
     writer.start()
     writer.call(lambda conn: _make(conn, [node for host in hosts for node in host.identities]))
     reader = database.reader()
-    store = snapshot_store_of(hosts, reader, writer)
+    store = snapshot_store_of(hosts, reader, writer, clock)
     try:
         yield Rig(database, writer, hosts, store, random.Random(seed))
     finally:
