@@ -35,9 +35,10 @@ from fleet.rewrap import routes as rewrap_routes
 from fleet.sessions import SessionWatch
 from fleet.snapshot_store import SnapshotStore
 from fleet.snapshot_taking import STATE_NAME, SnapshotTaker
-from fleet.snapshots import Snapshots
+from fleet.snapshots import Snapshots, taken_at_ms
 from fleet.snapshots import routes as snapshot_routes
 from fleet.storeclock import CoordinatorClock
+from fleet.trash import Trash
 
 
 async def run(spec: CoordinatorSpec) -> None:
@@ -85,6 +86,12 @@ async def run(spec: CoordinatorSpec) -> None:
     mover = Mover(
         mover_plane(moving, clock, threads), reader, writer, store_clock, spec.mover, spec.delete_grace_seconds
     )
+    trash = Trash(
+        store_clock,
+        lambda: taken_at_ms(writer.path.with_name(STATE_NAME)),
+        grace_seconds=spec.delete_grace_seconds,
+        snapshot_seconds=spec.snapshot.interval,
+    )
     reconciler = Reconciler(
         hosts,
         reader,
@@ -99,7 +106,7 @@ async def run(spec: CoordinatorSpec) -> None:
             store_clock,
             NodeWatch(hosts, reader, writer, store_clock),
             session_watch,
-            Deletions(hosts, reader, writer, store_clock, signer),
+            Deletions(hosts, reader, writer, store_clock, signer, trash=trash),
             reconciler,
             Checkpoints(writer, gate),
             MirrorCare(writer.path, lambda: Keyring.open(spec.home / "keys"), gate),

@@ -35,6 +35,7 @@ from cyxcloud.wire.shardhost import DeleteAnswer, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, WireError
 from fleet.nodekeys import NodeKeys
 from fleet.storeclock import CoordinatorClock
+from fleet.trash import Early, Trash
 
 log = structlog.get_logger(__name__)
 
@@ -91,14 +92,20 @@ class Deletions:
         writer: Writer,
         clock: CoordinatorClock,
         signer: Signer,
+        *,
+        trash: Trash | None = None,
     ) -> None:
         self._hosts, self._reader, self._writer, self._clock, self._signer = hosts, reader, writer, clock, signer
         self._keys = NodeKeys()
+        self._trash = trash
 
     async def step(self, now: float) -> Did | Idle:
         sent = await self._send_waiting()
-        if self._has_due():
-            ordered = await self._writer.submit(self._order, is_long=True)
+        early = None if self._trash is None else self._trash.early(self._reader)
+        if self._has_due(early):
+            ordered, given_back = await self._writer.submit(lambda conn: self._order(conn, early), is_long=True)
+            if self._trash is not None:
+                self._trash.ordered(given_back)
             if ordered:
                 await self._send_waiting()
                 return Did(ordered, "deleting")
@@ -106,32 +113,43 @@ class Deletions:
             return Did(sent, "delivering delete orders")
         return Idle(now + LOOK_SECONDS)
 
-    def _has_due(self) -> bool:
+    def _has_due(self, early: Early | None) -> bool:
         known, now_ms = cluster.read(self._reader), self._clock.now_ms()
         if known is None or not known.adopted:
             return False
+        if early is not None and _early_blobs(self._reader, now_ms, early, 1):
+            return True
         return bool(deletions.due(self._reader, now_ms, 1)) or any(
-            strays.due(self._reader, row.number, now_ms, 1) for row in nodes.read_all(self._reader) if row.state != GONE
+            strays.due(self._reader, row.number, _strays_until(row, now_ms, early), 1)
+            for row in nodes.read_all(self._reader)
+            if row.state != GONE
         )
 
-    def _order(self, conn: Connection) -> int:
-        """Everything is looked at anew, since the mover may have moved chunks meanwhile."""
+    def _order(self, conn: Connection, early: Early | None) -> tuple[int, int]:
+        """Everything is looked at anew, since the mover may have moved chunks meanwhile. How much was ordered, and the
+        bytes of what was ordered before it was due."""
         known = cluster.read(conn)
         if known is None or not known.adopted:
-            return 0
+            return 0, 0
         lists = placements.read_all(conn)
         members = {row.id: row.nodes for row in lists}
         successors = {row.id: row.successor for row in lists if row.successor is not None}
         present = {row.number: row for row in nodes.read_all(conn) if row.state != GONE}
         book = _Orders(conn, self._signer, self._clock.now_ms())
         due = deletions.due(conn, book.now_ms, BATCH_BLOBS)
+        hurried: list[DueBlob] = []
+        if early is not None and not due:
+            hurried = _on_nodes(_early_blobs(conn, book.now_ms, early, BATCH_BLOBS), members, early)
+            due = hurried
         for number, shards in sorted(shards_by_node(due, members, successors).items()):
             for at in range(0, len(shards) if number in present else 0, MAX_ORDER_SHARDS):
                 book.add(present[number], shards[at : at + MAX_ORDER_SHARDS])
         deletions.remove(conn, [each.blob for each in due])
-        found = sum(_order_strays(conn, row, members, book) for row in present.values())
+        found = sum(
+            _order_strays(conn, row, members, book, _strays_until(row, book.now_ms, early)) for row in present.values()
+        )
         orders.add(conn, book.made)
-        return len(due) + found
+        return len(due) + found, sum(each.size for each in hurried)
 
     async def _send_waiting(self) -> int:
         """Orders without a receipt, to the nodes whose hosts answer."""
@@ -192,11 +210,43 @@ class Deletions:
         await self._writer.submit(give_up)
 
 
+def _early_blobs(conn: Connection, now_ms: int, early: Early, limit: int) -> list[DueBlob]:
+    return deletions.due_early(
+        conn,
+        now_ms,
+        removed_before_ms=early.removed_before_ms,
+        due_before_ms=early.due_before_ms,
+        limit=limit,
+    )
+
+
+def _on_nodes(
+    blobs_found: Iterable[DueBlob], members: Mapping[PlacementId, Sequence[NodeNumber]], early: Early
+) -> list[DueBlob]:
+    """The oldest of those that have shards on the nodes that lack room, as many as give back what is wanted."""
+    found: list[DueBlob] = []
+    wanted = early.wanted_bytes
+    for each in blobs_found:
+        if wanted > 0 and any(early.nodes.intersection(members[chunk.placement]) for chunk in each.chunks):
+            found.append(each)
+            wanted -= each.size
+    return found
+
+
+def _strays_until(row: NodeRow, now_ms: int, early: Early | None) -> int:
+    """Strays of this node that fall due up to here may go."""
+    return now_ms if early is None or row.number not in early.nodes else max(now_ms, early.due_before_ms)
+
+
 def _order_strays(
-    conn: Connection, row: NodeRow, members: Mapping[PlacementId, Sequence[NodeNumber]], book: _Orders
+    conn: Connection,
+    row: NodeRow,
+    members: Mapping[PlacementId, Sequence[NodeNumber]],
+    book: _Orders,
+    until_ms: int,
 ) -> int:
     """One order for the strays of a node that are due; those whose home it has become again are none any more."""
-    due = strays.due(conn, row.number, book.now_ms, BATCH_STRAYS)
+    due = strays.due(conn, row.number, until_ms, BATCH_STRAYS)
     at_home = [each for each in due if is_at_home(conn, each, members)]
     strays.remove(conn, at_home)
     left = [each for each in due if each not in at_home]

@@ -99,6 +99,12 @@ class Snapshots:
         return Did(1, "taking snapshots")
 
 
+def taken_at_ms(state_path: Path) -> int | None:
+    """When the newest snapshot was taken."""
+    last = last_snapshot(state_path)
+    return None if last is None else last.taken_at_ms
+
+
 def last_snapshot(state_path: Path) -> Summary | None:
     """The newest snapshot that stands on the nodes, as far as this home knows."""
     try:

@@ -102,7 +102,8 @@ class _Worker:
         writer.start()
         known = cluster.read(reader)
         assert known is not None, "the supervisor makes the store before it starts a worker"
-        store_clock = StoreClock(clock)
+        kept = cluster.clock(reader)
+        store_clock = StoreClock(clock, 0 if kept is None else kept[0])
         session = await open_session(writer, "gateway", store_clock.now_ms())
         hello = Hello(role="gateway", cluster_id=known.cluster_id, incarnation=known.incarnation)
         hosts = tuple(HostClient(path, hello) for path in spec.node_sockets)
@@ -190,7 +191,8 @@ class _Worker:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                if not await beat(self.writer, self.session):
+                since_ms = self.gateway.reads.since_ms(self.gateway.store.clock.now_ms())
+                if not await beat(self.writer, self.session, since_ms):
                     await self._reopen()
             except Exception:
                 log.exception("no beat")

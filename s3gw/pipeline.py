@@ -32,6 +32,7 @@ from s3gw.failures import LOGGED, as_s3_error
 from s3gw.handlers import HANDLERS
 from s3gw.intake import RequestBody
 from s3gw.operations import BodyKind, Operation
+from s3gw.reads import RunningReads
 from s3gw.render import primed, render
 from s3gw.resolve import Resolved, Resolver, split_target
 from s3gw.sigv4 import Anonymous, RequestView, SignatureError, Verified, Verifier, fold_headers, header
@@ -43,6 +44,8 @@ log = structlog.get_logger(__name__)
 # What x-amz-checksum-* describes in these is the finished object, not the body that is sent.
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
+# These read bytes that may be deleted meanwhile.
+_READS_BYTES = frozenset({"get_object", "copy_object", "upload_part_copy"})
 _READS_KEY = frozenset({"get_object", "head_object", "get_object_attributes"})
 
 
@@ -65,11 +68,16 @@ class Gateway:
     scheme: str = "http"
     request_ids: Iterator[str] = field(default_factory=_new_request_ids)
     sends: SendWatch = field(default_factory=SendWatch)
+    reads: RunningReads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reads = RunningReads(self.clock)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse | Answer:
         request_id = next(self.request_ids)
         raw_path, raw_query = split_target(request.raw_path)
         resolved: Resolved | None = None
+        reading: int | None = None
         if raw_path.startswith(internal.PREFIX):
             return internal.answer(raw_path, self.store, lambda: self._caller(request, raw_path, raw_query))
         try:
@@ -77,10 +85,16 @@ class Gateway:
             host = header(headers, "host") or ""
             resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
             view = RequestView(request.method, raw_path, raw_query, headers)
+            if resolved.operation.handler in _READS_BYTES:
+                reading = self.reads.begin()
             response = await self._serve(request, resolved, view, request_id)
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id)
-        return await render(request, response, request_id, self.clock.now_ms(), self.sends)
+        try:
+            return await render(request, response, request_id, self.clock.now_ms(), self.sends)
+        finally:
+            if reading is not None:
+                self.reads.end(reading)
 
     async def _serve(
         self, request: web.BaseRequest, resolved: Resolved, view: RequestView, request_id: str

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, func, select
 
 from cyxcloud.core.ids import BlobId
 from cyxcloud.meta import blobs, repairs
-from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.connection import Connection, Row
 from cyxcloud.meta.rows import DueBlob
 from cyxcloud.meta.schema import blob, chunk, deletion
 from cyxcloud.meta.statement import prepare
@@ -22,6 +22,16 @@ _due = prepare(
     .order_by(_D.due_at_ms, _D.blob)
     .limit(bindparam("at_most"))
 )
+_early = prepare(
+    select(_D.blob)
+    .where(
+        _D.due_at_ms > bindparam("now_ms"),
+        _D.due_at_ms <= bindparam("due_before_ms"),
+        _D.removed_at_ms < bindparam("removed_before_ms"),
+    )
+    .order_by(_D.due_at_ms, _D.blob)
+    .limit(bindparam("at_most"))
+)
 _totals = prepare(select(func.count(), func.coalesce(func.sum(_D.size), 0)).select_from(deletion))
 _remove = prepare(delete(deletion).where(_D.blob == bindparam("blob")))
 _remove_chunks = prepare(delete(chunk).where(chunk.c.blob == bindparam("blob")))
@@ -30,8 +40,26 @@ _remove_blob = prepare(delete(blob).where(blob.c.id == bindparam("blob"), blob.c
 
 def due(conn: Connection, now_ms: int, limit: int = 100) -> list[DueBlob]:
     """The longest due blobs, with where each chunk lies."""
+    return _with_chunks(conn, conn.rows(_due, {"now_ms": now_ms, "at_most": limit}))
+
+
+def due_early(
+    conn: Connection, now_ms: int, *, removed_before_ms: int, due_before_ms: int, limit: int = 100
+) -> list[DueBlob]:
+    """Those that were removed before a time and are not due yet, the oldest first. `due_before_ms` only keeps the rest
+    of the queue from being looked through."""
+    params = {
+        "now_ms": now_ms,
+        "due_before_ms": due_before_ms,
+        "removed_before_ms": removed_before_ms,
+        "at_most": limit,
+    }
+    return _with_chunks(conn, conn.rows(_early, params))
+
+
+def _with_chunks(conn: Connection, rows: Iterable[Row]) -> list[DueBlob]:
     found = []
-    for (blob_id,) in conn.rows(_due, {"now_ms": now_ms, "at_most": limit}):
+    for (blob_id,) in rows:
         with_chunks = blobs.chunks(conn, blob_id)
         assert with_chunks is not None, "a queued blob keeps its rows"
         row, chunks = with_chunks

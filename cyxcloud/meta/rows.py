@@ -245,7 +245,7 @@ class SessionRow:
     opened_at_ms: int
     beat: int
     closed_at_ms: int | None
-    oldest_read_ms: int | None = None  # when the oldest read began that was running at the last beat
+    oldest_read_ms: int | None = None  # at the last beat, when its oldest read began; that beat's time if none ran
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,11 @@ _S = session.c
 _still_open = _S.closed_at_ms.is_(None)
 _insert = prepare(insert(session).on_conflict_do_nothing())
 _lock_open = prepare(select(_S.number).where(_S.number == bindparam("at"), _still_open).with_for_update(read=True))
-_beat = prepare(update(session).where(_S.number == bindparam("at"), _still_open).values(beat=_S.beat + 1))
+_beat = prepare(
+    update(session)
+    .where(_S.number == bindparam("at"), _still_open)
+    .values(beat=_S.beat + 1, oldest_read_ms=bindparam("reads_since_ms"))
+)
 _close = prepare(
     update(session).where(_S.number == bindparam("at"), _still_open).values(closed_at_ms=bindparam("now_ms"))
 )
@@ -53,9 +57,9 @@ def lock_open(conn: Connection, number: SessionNumber) -> bool:
     return conn.one(_lock_open, {"at": number}) is not None
 
 
-def beat(conn: Connection, number: SessionNumber) -> bool:
-    """A sign of life; False when it was closed."""
-    return conn.run(_beat, {"at": number}) == 1
+def beat(conn: Connection, number: SessionNumber, oldest_read_ms: int | None = None) -> bool:
+    """A sign of life, with when the oldest read began that runs now; False when it was closed."""
+    return conn.run(_beat, {"at": number, "reads_since_ms": oldest_read_ms}) == 1
 
 
 def close(conn: Connection, number: SessionNumber, now_ms: int) -> bool:

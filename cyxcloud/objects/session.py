@@ -26,6 +26,7 @@ def _create(conn: Connection, *, number: SessionNumber, role: str, now_ms: int) 
     return sessions.create(conn, number, role, now_ms)
 
 
-async def beat(writer: Writer, number: SessionNumber) -> bool:
-    """False when the session was closed: the process has to open another."""
-    return await writer.submit(lambda conn: sessions.beat(conn, number))
+async def beat(writer: Writer, number: SessionNumber, oldest_read_ms: int | None = None) -> bool:
+    """False when the session was closed: the process has to open another. `oldest_read_ms`: when the oldest read began
+    that it runs; the time of the beat where it runs none."""
+    return await writer.submit(lambda conn: sessions.beat(conn, number, oldest_read_ms))

@@ -30,23 +30,41 @@ T = TypeVar("T")
 INLINE_BYTES = 16 * 1024
 # How long the bytes of a removed object stay: longer than any read of it runs, and than the snapshot interval.
 DELETE_GRACE_SECONDS = 24 * 3600
+# The coordinator writes its time every 5 s; a process that is further ahead of it started with a wrong wall clock.
+MAX_AHEAD_MS = 30_000
+# A process that was stopped for longer does not know how old a reading is.
+MAX_READ_SECONDS = 5.0
 # Chunk lists are immutable but for where they lie; a cached list is 100 bytes a chunk, so this is some 40 MB at most.
 MAX_CACHED_CHUNKS = 200_000
 
 
 class StoreClock:
-    """The store's own time: what the coordinator last wrote, moved on by this process's monotonic clock."""
+    """The store's own time: what the coordinator last wrote, moved on by this process's monotonic clock.
 
-    def __init__(self, clock: Clock) -> None:
+    A process that starts after the wall clock was set begins with what was kept, or with a wrong time that is ahead:
+    the coordinator's next reading puts that right. Otherwise this process's time never goes back.
+    """
+
+    def __init__(self, clock: Clock, kept_ms: int = 0) -> None:
         self._clock = clock
-        self._offset_ms = clock.now_ms() - int(clock.monotonic() * 1000)
+        self._offset_ms = max(kept_ms, clock.now_ms()) - int(clock.monotonic() * 1000)
+        self._reading_ms: int | None = None
+        self._read_at = 0.0
 
     def now_ms(self) -> int:
         return int(self._clock.monotonic() * 1000) + self._offset_ms
 
     def follow(self, store_ms: int) -> None:
-        """Takes over the coordinator's reading where it is ahead of ours; this process's time never goes back."""
-        self._offset_ms = max(self._offset_ms, store_ms - int(self._clock.monotonic() * 1000))
+        """Takes over the coordinator's reading where it is ahead of ours, or ours cannot be right. Called each second:
+        a reading that is another than at the last call was made a moment ago."""
+        now = self._clock.monotonic()
+        offset_ms = store_ms - int(now * 1000)
+        is_new = (
+            self._reading_ms is not None and store_ms != self._reading_ms and now - self._read_at < MAX_READ_SECONDS
+        )
+        self._reading_ms, self._read_at = store_ms, now
+        if offset_ms > self._offset_ms or (is_new and self._offset_ms - offset_ms > MAX_AHEAD_MS):
+            self._offset_ms = offset_ms
 
 
 @dataclass(frozen=True, slots=True)
