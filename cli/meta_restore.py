@@ -129,7 +129,7 @@ def _source(where: Where) -> Source | None:
 def _from_mirror(mirror: Path) -> Source:
     def bring_mirror(path: Path) -> Copied:
         try:
-            standing = restore_from_mirror(mirror, path.parent)
+            standing = restore_from_mirror(mirror, path)
         except MirrorUnusable as error:
             raise CommandError(f"{error}; nothing was changed") from None
         return Copied(str(mirror), 0, standing.clock_ms)

@@ -48,8 +48,8 @@ def refuse_older_home(home: Home, settings: Settings, reader: Connection) -> Non
         case Verdict.AHEAD:
             raise CommandError(
                 f"the metadata in {home.meta} is older than its mirror in {folder}: an old copy was put back? To go on "
-                f"with what the mirror holds: cyxcloud meta restore --data {home.path} --from-mirror {folder} "
-                f"--recovery-code CODE; to go on with the old copy all the same, move {folder} away first"
+                f"with what the mirror holds: {_restore_command(home)} --from-mirror {folder}; to go on with the old "
+                f"copy all the same, move {folder} away first"
             )
         case Verdict.FOREIGN:
             raise CommandError(f"{folder} is the metadata's mirror of another store; give another --meta-mirror")
@@ -121,12 +121,17 @@ def status(home: Home) -> dict[str, object] | None:
 
 def remedy(home: Home) -> str:
     """The way back when the metadata is lost or damaged."""
-    command = f"cyxcloud meta restore --data {home.path} --recovery-code CODE"
+    command = _restore_command(home)
     known = read_state(home.meta)
     candidates = [known.folder] if known is not None else [folder / FOLDER for folder in home.more]
     mirrors = [folder for folder in candidates if (folder / DATABASE).exists()]
     from_mirror = f"from its mirror ({command} --from-mirror {mirrors[0]}), " if mirrors else ""
     return f"restore it {from_mirror}from the nodes ({command}) or from a backup ({command} --file FILE)"
+
+
+def _restore_command(home: Home) -> str:
+    folders = " ".join(f"--data {folder}" for folder in home.data_dirs)
+    return f"cyxcloud meta restore {folders} --recovery-code CODE"
 
 
 def _leave(home: Home, folder: Path) -> None:

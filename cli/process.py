@@ -20,7 +20,7 @@ from cyxcloud.core.worker import wait_for
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 15.0  # a fault of the machine is tried again soon after it is mended
+LONGEST_PAUSE_SECONDS = 5.0  # whatever killed it so often, it serves again within ten seconds of the last time
 SETTLED_SECONDS = 30.0  # who lived as long died of something new
 GRACE_SECONDS = 20.0  # requests in flight may end before the process is killed
 

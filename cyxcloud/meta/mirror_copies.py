@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -78,56 +77,40 @@ def standing_of(database: Path) -> Standing | None:
         return None
 
 
-def restore_from_mirror(mirror: Path, into: Path, *, accept_stale: bool = False, disk: Disk = DISK) -> Standing:
-    """Make the folder `into` (a home's `meta`, which must be absent or empty) from a mirror, which stays as it is.
+def restore_from_mirror(mirror: Path, into: Path, *, disk: Disk = DISK) -> Standing:
+    """Make the database file `into` from a mirror, which stays as it is; sound and durable when this returns.
 
-    A crash leaves `into`.restoring, which the next attempt begins anew.
+    MirrorUnusable where the mirror had fallen behind or is damaged.
     """
-    _refuse_unusable(mirror, into, accept_stale=accept_stale)
-    growing = into.with_name(f"{into.name}.restoring")
-    shutil.rmtree(growing, ignore_errors=True)
-    make_dirs(growing, mode=0o700, disk=disk)
-    for name in (DATABASE, f"{DATABASE}-wal"):
-        if (mirror / name).exists():
-            shutil.copyfile(mirror / name, growing / name)
-    checkpoint_file(growing / DATABASE)
-    found = _checked(growing / DATABASE)
-    for path in _files(growing):
-        _sync(path, disk)
-    fsync_dir(growing, disk=disk)
-    if into.exists():
-        into.rmdir()
-    disk.rename(growing, into)
-    fsync_dir(into.parent, disk=disk)
-    return found
-
-
-def _refuse_unusable(mirror: Path, into: Path, *, accept_stale: bool) -> None:
     if not (mirror / DATABASE).exists():
         raise MirrorUnusable(f"{mirror} holds no mirror of a store's metadata: there is no {DATABASE} in it")
-    if not (mirror / GOOD_MARK).exists() and not accept_stale:
+    if not (mirror / GOOD_MARK).exists():
         raise MirrorUnusable(
             f"{mirror} had fallen behind (there is no {GOOD_MARK} in it): the newest changes are missing; restore from "
             "the nodes' snapshot instead"
         )
-    if into.exists() and any(into.iterdir()):
-        raise MirrorUnusable(f"{into} is not empty: move it away first")
-
-
-def _checked(database: Path) -> Standing:
+    make_dirs(into.parent, mode=0o700, disk=disk)
+    for suffix in ("", "-wal"):
+        source = mirror / f"{DATABASE}{suffix}"
+        if source.exists():
+            shutil.copyfile(source, f"{into}{suffix}")
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as driver:
-            problems = [str(row[0]) for row in driver.execute("PRAGMA integrity_check(3)")]
-            found = standing(Connection(driver, SQLITE)) if problems == ["ok"] else None
+        checkpoint_file(into)
+        found = _checked(into)
     except sqlite3.DatabaseError as error:
         raise MirrorUnusable(f"the mirror's database is damaged: {error}") from error
-    if found is None:
-        raise MirrorUnusable(f"the mirror's database is damaged or empty: {'; '.join(problems)}")
+    _sync(into, disk)
+    fsync_dir(into.parent, disk=disk)
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.is_file())
+def _checked(database: Path) -> Standing:
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as driver:
+        problems = [str(row[0]) for row in driver.execute("PRAGMA integrity_check(3)")]
+        found = standing(Connection(driver, SQLITE)) if problems == ["ok"] else None
+    if found is None:
+        raise MirrorUnusable(f"the mirror's database is damaged or empty: {'; '.join(problems)}")
+    return found
 
 
 def _sync(path: Path, disk: Disk) -> None:

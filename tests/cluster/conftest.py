@@ -13,9 +13,9 @@ from tests.cluster.s3 import S3
 
 
 @contextmanager
-def running(data: Path, **settings: object) -> Iterator[Running]:
+def running(data: Path, *more: Path, **settings: object) -> Iterator[Running]:
     """A store of the default profile (16 nodes, 10+4) with two gateways, until the end of the block."""
-    store = Running(data, {"workers": 2} | settings)
+    store = Running(data, {"workers": 2} | settings, more=more)
     try:
         store.start()
         yield store

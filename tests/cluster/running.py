@@ -48,12 +48,13 @@ class Running:
     data: Path
     settings: Mapping[str, object] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    more: tuple[Path, ...] = ()  # further --data folders
 
     def start(self) -> None:
         """Serve, and return when it does."""
         with self.output.open("wb") as output:
             self.process = process = subprocess.Popen(
-                [str(PROGRAM), "up", "--data", str(self.data), "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"],
+                [str(PROGRAM), "up", *self.folders, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"],
                 env=os.environ
                 | {"CYXCLOUD_ROOT_ACCESS_KEY": ROOT.access, "CYXCLOUD_ROOT_SECRET_KEY": ROOT.secret}
                 | {f"CYXCLOUD_{name.upper()}": str(value) for name, value in self.settings.items()},
@@ -77,6 +78,11 @@ class Running:
             kill(pid)
         self.process.wait()
         until(lambda: not any(alive(pid) for pid in children), "all processes gone")
+
+    @property
+    def folders(self) -> list[str]:
+        """The --data options."""
+        return [text for folder in (self.data, *self.more) for text in ("--data", str(folder))]
 
     @property
     def output(self) -> Path:

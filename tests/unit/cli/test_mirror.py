@@ -112,7 +112,7 @@ def test_a_home_older_than_its_mirror_is_refused_and_the_mirror_left_alone(home:
         start(home)
     assert clock_in(mirrored(home)) == 9_000_000_000_000
     shutil.rmtree(home.meta)
-    restore_from_mirror(mirrored(home), home.meta)
+    restore_from_mirror(mirrored(home), home.meta / "meta.db")
     start(home)
     assert clock_in(home.meta) == 9_000_000_000_000
 
