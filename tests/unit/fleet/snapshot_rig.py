@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +109,15 @@ class Rig:
         await self.writer.submit(
             lambda conn: conn.script(f"DELETE FROM inline WHERE blob >= {first} AND blob < {first + rows}")
         )
+
+    async def compact(self) -> None:
+        """The file gets shorter; nobody else writes meanwhile."""
+        await asyncio.to_thread(self._vacuum)
+
+    def _vacuum(self) -> None:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as driver:
+            driver.execute("PRAGMA wal_autocheckpoint=0")
+            driver.execute("VACUUM")
 
     def bodies(self, path: Path) -> dict[int, bytes]:
         """The rows in a copy of the database."""
