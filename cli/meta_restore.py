@@ -99,7 +99,7 @@ def _restore(home: Home, code: RecoveryCode, where: Where, *, quiet: bool) -> di
         "database_bytes": made.database_bytes,
         "bytes_read": resting.bytes_read,
         "nodes": len(resting.stores),
-        "passed_over": resting.passed_over,
+        "passed_over": resting.passed_over | made.not_adopted,
         "set_aside": [str(each) for each in made.set_aside],
     }
 

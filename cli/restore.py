@@ -1,10 +1,10 @@
 """Makes DIR/meta and DIR/keys of a stopped store again: from its nodes, a backup or a mirror, and the recovery code.
 
-Everything is made beside its place (`meta.restored`, `keys.restored`) and checked; then the nodes are told the new
-incarnation; then what was there is renamed to `*.before-restore-N` and the new folders take its place, meta last.
-Killed before that, the old state stands (its nodes may say another incarnation); killed between the renames, there is
-no database and `up` refuses. In either case the same command does all of it again. Nothing is ever deleted but what
-an earlier attempt has left.
+Everything is made beside its place (`meta.restored`, `keys.restored`) and checked; then what was there is renamed to
+`*.before-restore-N` and the new folders take its place, meta last; then the nodes are told the new incarnation. Killed
+before the renames, all is as it was; between them, there is no database and `up` refuses; after them, nodes that were
+not told stay down. In every case the same command does all of it again. Nothing is ever deleted but what an earlier
+attempt has left.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cli.home import Home
 from cli.node_folders import FoundNode, OpenNodes
 from cli.options import CommandError
 from cli.store import change, check_keyring
-from cyxcloud.core.durable import fsync_dir, make_dirs, remove_file, write_file
+from cyxcloud.core.durable import DISK, Disk, fsync_dir, make_dirs, remove_file, write_file
 from cyxcloud.core.keyring import Keyring, KeyringDamaged
 from cyxcloud.meta import accounts, cluster, heads, nodes
 from cyxcloud.meta.cluster import Epoch
@@ -56,12 +56,13 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`set_aside`: where the folders of before are."""
+    """`set_aside`: where the folders of before are; `not_adopted`: nodes that could not be told, with the reason."""
 
     copied: Copied
     objects: int
     database_bytes: int
     set_aside: tuple[Path, ...]
+    not_adopted: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,11 @@ def newest_sequence(pointers: Iterable[bytes], keyring: Keyring) -> int:
     return max((each.sequence for each in newest_first(pointers, keyring.master, keyring.cluster_id)), default=0)
 
 
-def put_in_place(home: Home, copied: Copied, remains: Remains, now_ms: int) -> Restored:
+def put_in_place(home: Home, copied: Copied, remains: Remains, now_ms: int, disk: Disk = DISK) -> Restored:
     """What was brought becomes the store. The caller holds the locks; no node is open. CommandError where it is not
     this keyring's store, or not whole."""
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
-    fresh_meta, fresh_keys = _fresh_name(home.meta), _fresh(home.keys)
+    fresh_meta, fresh_keys = _fresh_name(home.meta), _fresh(home.keys, disk)
     database = Database(fresh_meta / DATABASE)
     try:
         objects = _bring_up(database, remains, incarnation, now_ms)
@@ -126,12 +127,10 @@ def put_in_place(home: Home, copied: Copied, remains: Remains, now_ms: int) -> R
         raise CommandError(f"what was brought back cannot be used: {error}; nothing was changed") from error
     finally:
         database.close()
-    _save_keys(home, remains.keyring, fresh_keys, credentials)
+    _save_keys(home, remains.keyring, fresh_keys, credentials, disk)
     size = database.path.stat().st_size
-    for each in remains.nodes:
-        node_folder.adopt(each.path, incarnation)
-    set_aside = _swap(home, fresh_meta, fresh_keys)
-    return Restored(copied, objects, size, set_aside)
+    set_aside = _swap(home, fresh_meta, fresh_keys, disk)
+    return Restored(copied, objects, size, set_aside, _adopt(remains.nodes, incarnation, disk))
 
 
 def _bring_snapshot(source: OpenNodes, pointer: Pointer, keyring: Keyring, path: Path, progress: Progress) -> None:
@@ -143,12 +142,12 @@ def _fresh_name(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.restored")
 
 
-def _fresh(folder: Path) -> Path:
+def _fresh(folder: Path, disk: Disk = DISK) -> Path:
     """Beside the folder, empty."""
     fresh = _fresh_name(folder)
-    make_dirs(folder.parent)
+    make_dirs(folder.parent, disk=disk)
     shutil.rmtree(fresh, ignore_errors=True)
-    make_dirs(fresh, mode=0o700)
+    make_dirs(fresh, mode=0o700, disk=disk)
     return fresh
 
 
@@ -187,27 +186,36 @@ def _root_credentials(database: Database, keyring: Keyring) -> bytes | None:
     return access.credentials_file(oldest.access_key, keyring.open_secret(oldest.access_key, oldest.secret))
 
 
-def _save_keys(home: Home, keyring: Keyring, folder: Path, credentials: bytes | None) -> None:
-    keyring.save(folder)
-    keyring.confirm(folder)  # who restores has the code
+def _save_keys(home: Home, keyring: Keyring, folder: Path, credentials: bytes | None, disk: Disk) -> None:
+    keyring.save(folder, disk=disk)
+    keyring.confirm(folder, disk=disk)  # who restores has the code
     if credentials is not None:
-        write_file(folder / home.root_credentials.name, credentials, mode=0o600)
+        write_file(folder / home.root_credentials.name, credentials, mode=0o600, disk=disk)
 
 
-def _swap(home: Home, fresh_meta: Path, fresh_keys: Path) -> tuple[Path, ...]:
+def _swap(home: Home, fresh_meta: Path, fresh_keys: Path, disk: Disk) -> tuple[Path, ...]:
     """Keys first: without a database nothing is served."""
     number = next(n for n in count(1) if not any(_aside(each, n).exists() for each in (home.meta, home.keys)))
     moved = []
     for folder in (home.meta, home.keys):
         if folder.exists():
-            folder.rename(_aside(folder, number))
+            disk.rename(folder, _aside(folder, number))
             moved.append(_aside(folder, number))
-    fsync_dir(home.path)
-    fresh_keys.rename(home.keys)
-    fsync_dir(home.path)
-    fresh_meta.rename(home.meta)
-    fsync_dir(home.path)
+    fsync_dir(home.path, disk=disk)
+    for fresh, place in ((fresh_keys, home.keys), (fresh_meta, home.meta)):
+        disk.rename(fresh, place)
+        fsync_dir(home.path, disk=disk)
     return tuple(moved)
+
+
+def _adopt(found: Sequence[FoundNode], incarnation: bytes, disk: Disk) -> dict[str, str]:
+    failed = {}
+    for each in found:
+        try:
+            node_folder.adopt(each.path, incarnation, disk)
+        except (OSError, node_folder.FolderUnusable) as error:
+            failed[each.marker.name] = str(error)
+    return failed
 
 
 def _aside(folder: Path, number: int) -> Path:

@@ -86,11 +86,15 @@ class BreakingHost:
 
 
 class BreakingDisk:
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+    """`only`: the operations that count as steps, all where it is empty."""
+
+    def __init__(self, faults: Faults, only: frozenset[str] = frozenset()) -> None:
+        self._faults, self._only = faults, only
 
     def __getattr__(self, name: str) -> Any:
         work = getattr(DISK, name)
+        if self._only and name not in self._only and not self._faults.met:
+            return work
         return lambda *given, **more: self._faults.call(lambda: work(*given, **more))
 
 
