@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import cid, keyring_commands, keys, meta, nodes, object_health, status, up, users
+from cli import cid, keyring_commands, keys, meta, nodes, object_health, scrub, status, up, users
 
 app = typer.Typer(
     name="cyxcloud",
@@ -27,6 +27,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(keyring_commands.app, name="keys")
 app.add_typer(nodes.app, name="node")
 app.add_typer(object_health.app, name="object")
+app.add_typer(scrub.app, name="scrub")
 
 
 @app.command()

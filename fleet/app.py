@@ -22,6 +22,7 @@ from fleet.adoption import routes as adoption_routes
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
+from fleet.findings import Findings
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.keycopies import KeyCopies
 from fleet.mirrorcare import MirrorCare
@@ -32,6 +33,7 @@ from fleet.nodewatch import NodeWatch
 from fleet.reconcile import Reconciler
 from fleet.rewrap import Rewrap
 from fleet.rewrap import routes as rewrap_routes
+from fleet.scrubcontrol import routes as scrub_routes
 from fleet.sessions import SessionWatch
 from fleet.snapshot_store import SnapshotStore
 from fleet.snapshot_taking import STATE_NAME, SnapshotTaker
@@ -108,6 +110,7 @@ async def run(spec: CoordinatorSpec) -> None:
             session_watch,
             Deletions(hosts, reader, writer, store_clock, signer, trash=trash),
             reconciler,
+            Findings(hosts, writer, store_clock),
             Checkpoints(writer, gate),
             MirrorCare(writer.path, lambda: Keyring.open(spec.home / "keys"), gate),
             snapshots,
@@ -124,6 +127,7 @@ async def run(spec: CoordinatorSpec) -> None:
     control.add_routes(mover_routes(mover))
     control.add_routes(adoption_routes(reconciler, hosts, runner))
     control.add_routes(rewrap_routes(rewrap))
+    control.add_routes(scrub_routes(hosts))
     control.add_routes(snapshot_routes(snapshots, runner))
     try:
         async with _listening(spec, control):

@@ -3,6 +3,7 @@
 GET  /healthz           200 when it runs
 GET  /keys              how far wrapping keys anew is
 GET  /reconcile         write sessions that it does not know; POST /reconcile/adopted: see adoption.py
+GET  /scrub             how far scrub is; POST starts and stops it: see scrubcontrol.py
 GET  /workers           what each background worker does
 POST /session/closed    {"session": number}: that writer's process is dead
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -19,7 +20,10 @@ class BulkReader:
 
     def __init__(self, disk: Disk = DISK) -> None:
         self._disk = disk
-        self._buffer = memoryview(mmap.mmap(-1, WINDOW_BYTES))  # page-aligned, as O_DIRECT wants it
+        pages = mmap.mmap(-1, WINDOW_BYTES)  # aligned, as O_DIRECT wants it
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        self._buffer = memoryview(pages)
 
     def read(self, pack: Pack, offset: int, size: int) -> memoryview:
         """Up to a window from here, valid until the next read; shorter where the file ends.

@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
+from cyxcloud.core.merkle import BLOCK_BYTES, HASH_BYTES, leaf_hash_within
 from nodefs.index import Location, key_of
 from nodefs.pack import Pack
-from nodefs.record import ALIGN_BYTES, LIVE, MAGIC, Header, RecordDamaged, decode_header, payload_is_good
+from nodefs.record import ALIGN_BYTES, LIVE, MAGIC, Header, RecordDamaged, decode_header
 from nodefs.store import NodeStore
 
 
@@ -99,5 +100,12 @@ def _next_magic(window: memoryview, at: int) -> int:
 def _is_the_record(header: Header, where: Location, window: memoryview, at: int) -> bool:
     if not _is_named(header, where):
         return False
-    payload = window[at + header.payload_at : at + header.payload_at + header.shard_size]
-    return payload_is_good(header, payload)
+    start = at + header.payload_at
+    end = start + header.shard_size
+    if end > len(window):
+        return False
+    hashes = header.block_hashes
+    return all(
+        leaf_hash_within(window, block, min(end, block + BLOCK_BYTES)) == hashes[number : number + HASH_BYTES]
+        for number, block in zip(range(0, len(hashes), HASH_BYTES), range(start, end, BLOCK_BYTES), strict=True)
+    )

@@ -94,8 +94,9 @@ class Rack:
             bay = Bay(path)
         if bay.opening is not None:
             return await asyncio.shield(bay.opening)
-        if bay.store is not None and not bay.store.fault and not _is_adopted(bay.store):
-            return bay.store.info()
+        store = bay.store
+        if store is not None and not store.fault and await in_thread(lambda: _is_as_opened(store, self._disk)):
+            return store.info()
         bay.closed = None  # whoever was in it: the caller knows who is now
         info = await self._open(bay)
         if bay not in self.bays:
@@ -274,11 +275,12 @@ def _told(name: str, state: NodeState, reason: str, node_id: bytes = b"", incarn
     return NodeInfo(NodeId(node_id), name, 0, state, incarnation, 0, 0, 0, 0, reason)
 
 
-def _is_adopted(store: NodeStore) -> bool:
-    """Whether its marker names another incarnation since it was opened."""
+def _is_as_opened(store: NodeStore, disk: Disk) -> bool:
+    """In a thread. Whether the folder and its marker are those that were opened: neither adopted since nor replaced."""
     try:
-        return read_marker(store.folder.path).incarnation != store.incarnation
-    except FolderUnusable:
+        status = disk.stat(store.folder.path)
+        return (status.st_dev, status.st_ino) == store.place and read_marker(store.folder.path) == store.folder.marker
+    except (FolderUnusable, OSError):
         return False
 
 

@@ -25,6 +25,18 @@ def leaf_hash(entry: Buffer) -> bytes:
     return hasher.digest()
 
 
+def leaf_hash_within(buffer: memoryview, start: int, end: int) -> bytes:
+    """leaf_hash(buffer[start:end]) where the buffer is ours to write: the byte before lends its place to the prefix.
+
+    Hashed in one piece, 64 KiB take a quarter less than as a prefix and the rest.
+    """
+    before = buffer[start - 1]
+    buffer[start - 1] = 0
+    digest = blake3(buffer[start - 1 : end]).digest()
+    buffer[start - 1] = before
+    return digest
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     return blake3(b"\x01" + left + right).digest()
 

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from cyxcloud.core.ids import BlobId, ShardId
 from nodefs.pack import FIRST_RECORD
-from nodefs.record import ALIGN_BYTES, STATE, STATE_AT, Header, RecordDamaged, decode_header, encode_header
+from nodefs.record import (
+    ALIGN_BYTES,
+    LIVE,
+    STATE,
+    STATE_AT,
+    Header,
+    RecordDamaged,
+    decode_header,
+    encode_header,
+    payload_is_good,
+)
 from tests.cluster.running import Running
 
 CRC_AT = 12
@@ -67,6 +77,13 @@ def records(data: Path) -> Iterator[Record]:
                     continue
                 yield Record(pack.parts[-4], pack, offset, header)
                 offset += header.record_bytes
+
+
+def is_good(record: Record) -> bool:
+    """Live, and its payload is what its header says."""
+    data = record.read()
+    payload = data[record.payload_at : record.payload_at + record.header.shard_size]
+    return record.header.state == LIVE and payload_is_good(record.header, payload)
 
 
 class Disks:
