@@ -12,12 +12,14 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.meta.rows import DOWN, GONE, LOST, READABLE, UP, NodeRow, PlacementRow
 
 # Between the name of a node that was replaced and its number, in the row that is left of it.
 RETIRED = "~"
+NOBODY: Mapping[PlacementId, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,12 @@ class Fleet:
         return self.terms.grace_ms if missing == 1 else self.terms.grace_ms // 4
 
 
-def make_plan(fleet: Fleet, placements: Sequence[PlacementRow], rng: random.Random) -> Plan:
-    """For placements without a successor; those that need none are passed over."""
-    needs = [need for each in placements if (need := _need(fleet, each)) is not None]
+def make_plan(
+    fleet: Fleet, placements: Sequence[PlacementRow], rng: random.Random, arriving: Mapping[PlacementId, int] = NOBODY
+) -> Plan:
+    """For placements without a successor; those that need none are passed over. `arriving`: of the chunks still on
+    their way to a placement, the fewest shards that one of them has: they cannot wait for its nodes' grace."""
+    needs = [need for each in placements if (need := _need(fleet, each, arriving.get(each.id))) is not None]
     needs.sort(key=lambda need: (need.reachable, need.placement.id))
     load = Counter(number for each in placements for number in each.nodes)
     moves, stuck = [], []
@@ -97,21 +102,23 @@ def reachable(fleet: Fleet, placement: PlacementRow) -> int:
     return sum(fleet.rows[number].state in READABLE for number in placement.nodes)
 
 
-def _need(fleet: Fleet, placement: PlacementRow) -> _Need | None:
+def _need(fleet: Fleet, placement: PlacementRow, fewest: int | None) -> _Need | None:
     """The slots of it that are to be filled anew now."""
     gone = [at for at, number in enumerate(placement.nodes) if fleet.rows[number].state == GONE]
     since = {at: fleet.unreachable_since_ms(number) for at, number in enumerate(placement.nodes) if at not in gone}
     away = sorted((since_ms, at) for at, since_ms in since.items() if since_ms is not None)
     waited_for = [(since_ms, at) for since_ms, at in away if placement.nodes[at] in fleet.held]
     width = len(placement.nodes)
+    lacking = 0 if fewest is None else width - fewest
     if width - len(gone) - len(away) + len(waited_for) > placement.k + 1:
         away = [each for each in away if each not in waited_for]
     due = any(
-        fleet.now_ms >= since_ms + fleet.grace_ms(len(gone) + missing, placement.m)
+        fleet.now_ms >= since_ms + fleet.grace_ms(max(lacking, len(gone) + missing), placement.m)
         for missing, (since_ms, _) in enumerate(away, start=1)
     )
     slots = (*gone, *(at for _, at in away if due))
-    return _Need(placement, slots, reachable(fleet, placement)) if slots else None
+    there = reachable(fleet, placement)
+    return _Need(placement, slots, there if fewest is None else min(there, fewest)) if slots else None
 
 
 def _substituted(

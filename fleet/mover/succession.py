@@ -14,6 +14,7 @@ from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import READABLE, PlacementRow, PlacementState
 from fleet.mover.plan import Fleet, Plan, Terms, make_plan
+from fleet.mover.view import View
 
 # One transaction of so many is a few ten milliseconds.
 MOST_AT_ONCE = 200
@@ -22,13 +23,20 @@ MOST_AT_ONCE = 200
 def look(  # noqa: PLR0917 - what a plan depends on
     conn: Connection, now_ms: int, started_ms: int, terms: Terms, held: frozenset[NodeNumber], rng: random.Random
 ) -> Plan:
-    """The plan for the placements that hold chunks; empty at once where all nodes can be read."""
+    """The plan for the placements that hold chunks, or are about to; empty at once where all nodes can be read."""
     rows = nodes.read_all(conn)
     if all(row.state in READABLE for row in rows):
         return Plan()
-    in_use = set(placements.in_use(conn))
-    lists = [row for row in placements.read_all(conn) if row.successor is None and row.id in in_use]
-    return make_plan(Fleet({row.number: row for row in rows}, now_ms, started_ms, terms, held), lists, rng)
+    view = View({row.number: row for row in rows}, {row.id: row for row in placements.read_all(conn)})
+    targets: dict[PlacementId, PlacementRow] = {}
+    arriving: dict[PlacementId, int] = {}
+    for placement in placements.in_use(conn):
+        target = view.target(placement)
+        targets[target.id] = target
+        if target.id != placement:
+            arriving[target.id] = min(arriving.get(target.id, len(target.nodes)), view.reachable(placement))
+    fleet = Fleet(view.nodes, now_ms, started_ms, terms, held)
+    return make_plan(fleet, list(targets.values()), rng, arriving)
 
 
 def succeed(conn: Connection, plan: Plan) -> int:

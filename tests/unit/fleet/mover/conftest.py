@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+from bisect import insort
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.config import MoverSettings
-from cyxcloud.core.ids import BlobId, NodeNumber, PlacementId, ShardId
+from cyxcloud.core.ids import BlobId, NodeId, NodeNumber, PlacementId, ShardId
 from cyxcloud.core.worker import Did
 from cyxcloud.meta import blobs, cluster, nodes, placements, repairs
 from cyxcloud.meta.cluster import Epoch
@@ -23,6 +24,7 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.rows import (
     DOWN,
+    READ_ONLY,
     UP,
     BlobRow,
     ChunkRow,
@@ -86,16 +88,19 @@ class MoverRig:
 
     # Its nodes
 
-    def id_of(self, number: int) -> bytes:
+    def node_id(self, number: int) -> NodeId:
         return read_view(self.reader).nodes[NodeNumber(number)].node_id
+
+    def host_of(self, number: int) -> MemoryHost:
+        return next(host for host in self.hosts if self.node_id(number) in host.identities)
 
     def set_state(self, number: int, state: str) -> None:
         """What the node watch would write, and how the host answers."""
         row = read_view(self.reader).nodes[NodeNumber(number)]
-        host = next(each for each in self.hosts if row.node_id in each.identities)
+        host = self.host_of(number)
         host.state.pop(row.node_id, None)
         if state != UP:
-            host.state[row.node_id] = Status.DOWN
+            host.state[row.node_id] = Status.FULL if state == READ_ONLY else Status.DOWN
         now_ms = self.store_clock.now_ms()
 
         def change(conn: Connection) -> None:
@@ -118,8 +123,7 @@ class MoverRig:
         self.writer.call(change)
 
     def shards(self, number: int) -> dict[ShardId, StoredShard]:
-        node_id = self.id_of(number)
-        return next(host.shards[node_id] for host in self.hosts if node_id in host.identities)  # type: ignore[index]
+        return self.host_of(number).shards[self.node_id(number)]
 
     # Its blobs
 
@@ -139,18 +143,14 @@ class MoverRig:
         stored = StoredShard(bytes(made.payloads[index]), made.block_hashes[index], made.proofs[index])
         if self.shards(number).get(shard) is None:
             self.shards(number)[shard] = stored
-            node_id = self.id_of(number)
-            next(host for host in self.hosts if node_id in host.identities)._order[node_id].append(shard)  # type: ignore[index]
+            insort(self.host_of(number)._order[self.node_id(number)], shard)
 
     def hurt(self, blob: BlobId, *indexes: int, listed: bool = True, corrupt: bool = False) -> None:
         """Shards missing or corrupt where they should lie."""
         for index in indexes:
             number, shard = self.nodes_of(blob)[index], ShardId(blob, 0, index)
-            host = next(host for host in self.hosts if self.id_of(number) in host.identities)
-            if corrupt:
-                host.corrupt(self.id_of(number), shard)  # type: ignore[arg-type]
-            else:
-                host.drop(self.id_of(number), shard)  # type: ignore[arg-type]
+            hurt = self.host_of(number).corrupt if corrupt else self.host_of(number).drop
+            hurt(self.node_id(number), shard)
         if listed:
             rows = [RepairRow(blob, 0, index, "missing", 1) for index in indexes]
             self.writer.call(lambda conn: repairs.add(conn, rows))

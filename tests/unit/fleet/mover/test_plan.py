@@ -102,6 +102,14 @@ def test_a_cohort_is_not_repaired_but_at_the_edge() -> None:
     assert not plan(two_lost, held={1, 2, 3}).moves
 
 
+def test_chunks_on_their_way_with_few_shards_do_not_wait_for_a_grace() -> None:
+    """Their own placement lacks three, the successor's new node has just gone too."""
+    fleet = fleet_of(sixteen({1: AWAY}))
+    assert not make_plan(fleet, [FOURTEEN], random.Random(1)).moves
+    assert not make_plan(fleet, [FOURTEEN], random.Random(1), {FOURTEEN.id: 13}).moves
+    assert make_plan(fleet, [FOURTEEN], random.Random(1), {FOURTEEN.id: 11}).moves[0].reachable == 11
+
+
 def test_the_fewest_reachable_come_first() -> None:
     rows = sixteen({1: 0, 2: 0}, GONE)
     lists = [placement(2, *range(3, 16), number=1), placement(*range(1, 15), number=2)]
