@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import cid, keyring_commands, keys, meta, nodes, object_health, scrub, status, up, users
+from cli import cid, disks, keyring_commands, keys, meta, nodes, object_health, scrub, status, up, users
 
 app = typer.Typer(
     name="cyxcloud",
@@ -26,6 +26,7 @@ app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="key")
 app.add_typer(keyring_commands.app, name="keys")
 app.add_typer(nodes.app, name="node")
+app.add_typer(disks.app, name="disk")
 app.add_typer(object_health.app, name="object")
 app.add_typer(scrub.app, name="scrub")
 

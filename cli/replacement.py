@@ -13,31 +13,22 @@ import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from cli.home import Home, is_running
+from cli.new_node import new_node
+from cli.node_hosts import node_hosts, open_on
 from cli.options import CommandError
 from cli.store import Store
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.durable import fsync_dir
 from cyxcloud.core.ids import NodeId, NodeNumber
-from cyxcloud.core.keyring import NODE_FOLDER
 from cyxcloud.meta import cluster, nodes, strays
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import DOWN, GONE, READABLE, ClusterRow, NodeRow
-from cyxcloud.wire.client import HostClient
-from cyxcloud.wire.codec import Hello
-from cyxcloud.wire.status import HostRefused, HostUnavailable
+from cyxcloud.meta.rows import GONE, READABLE, ClusterRow, NodeRow
+from cyxcloud.wire.status import HostUnavailable
 from fleet.keycopies import node_folder
 from fleet.mover.plan import RETIRED
 from nodefs.folder import FolderUnusable, open_folder
-from nodefs.provision import create_node
-
-# A host that still serves the folder that was moved away finds that out within this time.
-OPEN_SECONDS = 20.0
-CONNECT_SECONDS = 5.0
-POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,7 @@ def replace_node(store: Store, name: str, *, disk: Path | None = None, force: bo
     folder = data_dir / "nodes" / name
     if folder != old:
         _move_aside(folder)
-    made = _make(store, known, row, folder, data_dir)
+    made = _make(store, known, row, data_dir)
     store.change(lambda conn: _write(conn, row, made, moved_to))
     opened = running and asyncio.run(_open(home, known, row, made, folder))
     return Replaced(name, made.node_id, folder, "" if moved_to is None else str(moved_to), opened)
@@ -113,27 +104,9 @@ def _move_aside(folder: Path) -> Path | None:
     return aside
 
 
-def _make(store: Store, known: ClusterRow, old: NodeRow, folder: Path, data_dir: Path) -> NodeRow:
-    """The folder, and the row for it: down until its host has opened it."""
-    public_key = Ed25519PrivateKey.from_private_bytes(store.keyring.signing().coordinator).public_key()
-    node_id = create_node(folder, old.name, known.cluster_id, known.incarnation, public_key.public_bytes_raw())
-    store.keyring.copy_to(folder / NODE_FOLDER)
-    now_ms = _now_ms(store.reader)
-    return replace(
-        old,
-        node_id=node_id,
-        endpoint=folder.as_uri(),
-        disk=str(data_dir),
-        state=DOWN,
-        reason="not opened yet",
-        total_bytes=0,
-        used_bytes=0,
-        free_bytes=0,
-        shard_count=0,
-        seen_at_ms=now_ms,
-        joined_at_ms=now_ms,
-        since_ms=now_ms,
-    )
+def _make(store: Store, known: ClusterRow, old: NodeRow, data_dir: Path) -> NodeRow:
+    made = new_node(store.keyring, known.incarnation, old.name, data_dir, _now_ms(store.reader))
+    return replace(made, host=old.host, zone=old.zone, operator=old.operator)
 
 
 def _write(conn: Connection, old: NodeRow, made: NodeRow, moved_to: Path | None) -> None:
@@ -153,28 +126,9 @@ def _now_ms(conn: Connection) -> int:
 
 async def _open(home: Home, known: ClusterRow, old: NodeRow, made: NodeRow, folder: Path) -> bool:
     """Ask the host that served the old node; no other may, or two would write to one folder after the next start."""
-    hello = Hello("coordinator", known.cluster_id, known.incarnation)
-    process = 0
-    while (socket := home.node_socket(process)).exists():
-        host = HostClient(socket, hello)
-        with contextlib.suppress(HostUnavailable):
-            await host.start(CONNECT_SECONDS)
-            if any(info.node_id == old.node_id or info.name == old.name for info in await host.stats()):
-                try:
-                    return await _open_on(host, made, folder)
-                finally:
-                    await host.close()
-        await host.close()
-        process += 1
-    return False
-
-
-async def _open_on(host: HostClient, made: NodeRow, folder: Path) -> bool:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + OPEN_SECONDS
-    while loop.time() < deadline:
-        with contextlib.suppress(HostRefused):
-            if (await host.open_node(folder)).node_id == made.node_id:
-                return True
-        await asyncio.sleep(POLL_SECONDS)
+    async with node_hosts(home, known) as hosts:
+        for host in hosts:
+            with contextlib.suppress(HostUnavailable):
+                if any(info.node_id == old.node_id or info.name == old.name for info in await host.stats()):
+                    return await open_on(host, made.node_id, folder)
     return False

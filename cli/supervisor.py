@@ -175,7 +175,7 @@ class Supervisor:
 
     def _prepare_run(self) -> None:
         """Leftovers of an instance that was killed: sockets go, session numbers are kept until they are closed."""
-        for path in self.home.run.glob("*.sock"):
+        for path in (*self.home.run.glob("*.sock"), *self.home.run.glob("*.folders")):
             path.unlink()
         for path in self.home.run.glob("gateway-*.session"):
             self._note_session(path)

@@ -121,7 +121,7 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
     newest = max(known, key=lambda each: each.id)
     profile = Profile(newest.k, newest.m)
     usable = {each.id: each for each in known if each.state is not PlacementState.REPLACED}
-    candidates = [Candidate(row.number, row.disk, available=row.state == UP) for row in rows if row.state != GONE]
+    candidates = pool_candidates(rows)
     try:
         kept, fresh = choose_pool({each.id: each.nodes for each in usable.values()}, candidates, profile, rng)
     except TooFewNodes as error:
@@ -139,6 +139,15 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
             for number, members in enumerate(fresh, start=first)
         ],
     )
+
+
+def pool_candidates(rows: Sequence[NodeRow]) -> list[Candidate]:
+    """Nodes as the pool sees them; those that are to be emptied take no more."""
+    return [
+        Candidate(row.number, row.disk, available=row.state == UP and not row.leaving)
+        for row in rows
+        if row.state != GONE
+    ]
 
 
 def _seen(info: NodeInfo | None) -> Seen:

@@ -21,6 +21,7 @@ from cyxcloud.core.durable import DISK, Disk
 from cyxcloud.core.worker import Runner
 from cyxcloud.wire.lending import FEATURE_LEND, lending_socket
 from cyxcloud.wire.sharing import FEATURE_SHARE
+from nodefs.added import read_added, remember
 from nodefs.health import Limits
 from nodefs.healthwatch import HealthWatch
 from nodefs.host import HostConnection, ShardServer
@@ -63,7 +64,9 @@ class NodeHost:
         _raise_file_limit()
         threads = ReadThreads(_READ_THREADS)
         try:
-            await self.rack.open_all(self._folders)
+            added = [folder for folder in read_added(self._socket) if folder not in self._folders]
+            await self.rack.open_all([*self._folders, *added])
+            self.rack.on_new = lambda folder: remember(self._socket, folder)
             await self._serve(ShardServer(self.rack, self._clock, threads), threads)
         finally:
             threads.shutdown()

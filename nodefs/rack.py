@@ -68,6 +68,7 @@ class Rack:
         self.scrubbers: dict[NodeId, Scrubber] = {}
         self.committers: dict[int, Committer] = {}
         self._opening: set[asyncio.Task[None]] = set()
+        self.on_new: Callable[[Path], None] = lambda _: None  # a folder that was not served before
         self.changed: Callable[[], None] = lambda: None  # a node's state is another one now; called in the event loop
 
     async def open_all(self, folders: Sequence[Path]) -> None:
@@ -101,6 +102,7 @@ class Rack:
         info = await self._open(bay)
         if bay not in self.bays:
             self.bays.append(bay)
+            self.on_new(path)
         return info
 
     def lose(self, node: NodeId, reason: str) -> None:

@@ -69,6 +69,7 @@ _move = prepare(
     )
     .values(placement=bindparam("to_placement"))
 )
+_per_placement = prepare(select(chunk.c.placement, func.count()).group_by(chunk.c.placement))
 _in_placement = prepare(
     select(chunk.c.blob, chunk.c.n, chunk.c.root)
     .join(blob, blob.c.id == chunk.c.blob)
@@ -173,6 +174,11 @@ def in_placement(
     are queued for deletion are left out."""
     params = {"placement": placement, "after_blob": after[0], "after_n": after[1], "at_most": limit}
     return [(BlobId(row[0]), row[1], row[2]) for row in conn.rows(_in_placement, params)]
+
+
+def count_by_placement(conn: Connection) -> dict[PlacementId, int]:
+    """Chunks in each placement that has any (walks an index: for `status` and the like)."""
+    return {PlacementId(placement): chunks for placement, chunks in conn.rows(_per_placement)}
 
 
 def count(conn: Connection) -> tuple[int, int]:

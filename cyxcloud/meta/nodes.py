@@ -33,9 +33,12 @@ _retire = prepare(
         state=GONE,
         name=bindparam("new_name"),
         endpoint=bindparam("left_at"),
-        reason="replaced",
+        reason=bindparam("reason"),
         since_ms=bindparam("now_ms"),
     )
+)
+_leave = prepare(
+    update(node).where(_N.number == bindparam("at"), _N.state != GONE).values(leaving=bindparam("leaving"))
 )
 _seen = prepare(
     update(node)
@@ -52,7 +55,7 @@ _NAMES = tuple(each.name for each in fields(NodeRow))
 
 
 def upsert(conn: Connection, row: NodeRow) -> None:
-    conn.run(_upsert, {name: getattr(row, name) for name in _NAMES})
+    conn.run(_upsert, {name: getattr(row, name) for name in _NAMES} | {"leaving": int(row.leaving)})
 
 
 def read_all(conn: Connection) -> list[NodeRow]:
@@ -65,9 +68,16 @@ def set_state(conn: Connection, number: NodeNumber, state: str, reason: str = ""
     return conn.run(_state, {"at": number, "state": state, "reason": reason, "since_ms": since_ms}) == 1
 
 
-def retire(conn: Connection, number: NodeNumber, name: str, endpoint: str, now_ms: int) -> bool:
-    """It was replaced: gone for ever, under a name that frees its own; `endpoint`: where what is left of it stands."""
-    params = {"at": number, "new_name": name, "left_at": endpoint, "now_ms": now_ms}
+def set_leaving(conn: Connection, number: NodeNumber, *, leaving: bool) -> bool:
+    """Whether its shards are to be moved away; False for a node that is gone."""
+    return conn.run(_leave, {"at": number, "leaving": int(leaving)}) == 1
+
+
+def retire(
+    conn: Connection, number: NodeNumber, name: str, endpoint: str, now_ms: int, *, reason: str = "replaced"
+) -> bool:
+    """Gone for ever, under a name that frees its own; `endpoint`: where what is left of it stands."""
+    params = {"at": number, "new_name": name, "left_at": endpoint, "now_ms": now_ms, "reason": reason}
     return conn.run(_retire, params) == 1
 
 

@@ -250,7 +250,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """`since_ms`: when its state last changed."""
+    """`since_ms`: when its state last changed. `leaving`: what it holds is to be moved to others."""
 
     number: NodeNumber
     node_id: NodeId
@@ -269,6 +269,7 @@ class NodeRow:
     seen_at_ms: int
     joined_at_ms: int
     since_ms: int = 0
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

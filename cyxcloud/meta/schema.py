@@ -243,6 +243,7 @@ node = Table(
     _id("seen_at_ms"),
     _id("joined_at_ms"),
     Column("since_ms", Id, nullable=False, server_default="0"),
+    Column("leaving", SmallInteger, nullable=False, server_default="0"),
 )
 placement = Table(
     "placement",

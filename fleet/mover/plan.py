@@ -2,8 +2,9 @@
 
 A node that was away for `away` counts as unreachable, one whose disk is reported lost at once. The fewer nodes of a
 placement are reachable, the shorter is the wait: one missing the whole grace, two a quarter of it, three or more (or
-none to spare) none; a node that returns ends it. What was replaced is made up for at once. Two shards of a chunk never
-come to stand on one node, and at most m on one disk as far as there are disks. What no node can take over waits.
+none to spare) none; a node that returns ends it. What was replaced is made up for at once, and so is a node that is to
+be emptied. Two shards of a chunk never come to stand on one node, and at most m on one disk as far as there are disks.
+What no node can take over waits.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ def reachable(fleet: Fleet, placement: PlacementRow) -> int:
 def _need(fleet: Fleet, placement: PlacementRow, fewest: int | None) -> _Need | None:
     """The slots of it that are to be filled anew now."""
     gone = [at for at, number in enumerate(placement.nodes) if fleet.rows[number].state == GONE]
+    emptied = [at for at, number in enumerate(placement.nodes) if at not in gone and fleet.rows[number].leaving]
     since = {at: fleet.unreachable_since_ms(number) for at, number in enumerate(placement.nodes) if at not in gone}
     away = sorted((since_ms, at) for at, since_ms in since.items() if since_ms is not None)
     waited_for = [(since_ms, at) for since_ms, at in away if placement.nodes[at] in fleet.held]
@@ -116,7 +118,7 @@ def _need(fleet: Fleet, placement: PlacementRow, fewest: int | None) -> _Need | 
         fleet.now_ms >= since_ms + fleet.grace_ms(max(lacking, len(gone) + missing), placement.m)
         for missing, (since_ms, _) in enumerate(away, start=1)
     )
-    slots = (*gone, *(at for _, at in away if due))
+    slots = (*gone, *emptied, *(at for _, at in away if due and at not in emptied))
     there = reachable(fleet, placement)
     return _Need(placement, slots, there if fewest is None else min(there, fewest)) if slots else None
 
@@ -161,7 +163,7 @@ def _choose(  # noqa: PLR0917 - all that makes one node better than another
         (
             (max(0, on_disk[row.disk] + 1 - m), row is not heir, load[row.number], rng.random(), row.number)
             for row in fleet.rows.values()
-            if row.state == UP and row.number not in members
+            if row.state == UP and not row.leaving and row.number not in members
         ),
         default=None,
     )

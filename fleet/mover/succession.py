@@ -23,9 +23,10 @@ MOST_AT_ONCE = 200
 def look(  # noqa: PLR0917 - what a plan depends on
     conn: Connection, now_ms: int, started_ms: int, terms: Terms, held: frozenset[NodeNumber], rng: random.Random
 ) -> Plan:
-    """The plan for the placements that hold chunks, or are about to; empty at once where all nodes can be read."""
+    """The plan for the placements that hold chunks, or are about to; empty at once where all nodes can be read and are
+    to stay."""
     rows = nodes.read_all(conn)
-    if all(row.state in READABLE for row in rows):
+    if all(row.state in READABLE and not row.leaving for row in rows):
         return Plan()
     view = View({row.number: row for row in rows}, {row.id: row for row in placements.read_all(conn)})
     targets: dict[PlacementId, PlacementRow] = {}

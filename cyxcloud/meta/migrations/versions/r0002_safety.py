@@ -20,6 +20,7 @@ def upgrade() -> None:
     op.add_column("cluster", Column("settled_key", Id, nullable=False, server_default="1"))
     op.add_column("session", Column("oldest_read_ms", Id, nullable=True))
     op.add_column("node", Column("since_ms", Id, nullable=False, server_default="0"))
+    op.add_column("node", Column("leaving", SmallInteger, nullable=False, server_default="0"))
     op.create_table(
         "stray",
         Column("node", Integer, nullable=False),

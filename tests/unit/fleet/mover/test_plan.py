@@ -189,3 +189,15 @@ def assert_even(fleet: Fleet, before: PlacementRow, nodes: Sequence[NodeNumber])
                 and counts[row.disk] < before.m
             ]
             assert not better
+
+
+def test_a_leaving_node_is_emptied_at_once_and_takes_nothing() -> None:
+    rows = [replace(row, leaving=row.number in (3, 15)) for row in sixteen({})]
+    moved = plan(rows).moves[0]
+    assert moved.nodes == tuple(NodeNumber(16 if number == 3 else number) for number in range(1, 15))
+    assert moved.reachable == 14
+
+
+def test_a_leaving_node_stays_where_no_other_can_take_over() -> None:
+    rows = [replace(row, leaving=row.number > 13) for row in sixteen({})]
+    assert plan(rows) == Plan(stuck=(FOURTEEN.id,))
