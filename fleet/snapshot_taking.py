@@ -48,9 +48,10 @@ log = structlog.get_logger(__name__)
 STATE_NAME = "snapshot.state"
 # 256 MiB a blob: small enough to be rewritten in a moment when little of it is live.
 BLOB_GROUPS = 4096
-# Readers of a moment ago keep a checkpoint from completing; each try waits for them a tenth of a second.
-FREEZE_TRIES = 100
-FREEZE_PAUSE_SECONDS = 0.05
+# Readers of a moment ago keep a checkpoint from completing; each try waits for them a tenth of a second, and so do all
+# writers. Who reads for long is waited for with growing pauses, half a minute in all.
+FREEZE_TRIES = 30
+FREEZE_PAUSES_SECONDS = (0.05, 1.0)  # the first and the longest
 POINTER_SECONDS = 10.0
 # Nodes in these states will not come back with a pointer.
 _LOST = frozenset({"lost", "gone"})
@@ -150,10 +151,12 @@ class SnapshotTaker:
         return self._manifest(sequence, taken_at_ms, scanned, plan, written), len(plan.written)
 
     async def _freeze(self) -> None:
+        pause, longest = FREEZE_PAUSES_SECONDS
         for _ in range(self.freeze_tries):
             if (await asyncio.to_thread(self.writer.checkpoint, truncate=True)).complete:
                 return
-            await asyncio.sleep(FREEZE_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
         raise NotFrozen("something reads the database without a pause; the snapshot is tried again later")
 
     def _manifest(
