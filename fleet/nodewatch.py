@@ -59,8 +59,9 @@ class NodeWatch:
             self._patient_until = now  # all have started: one that goes now is gone
         elif now < self._patient_until:
             return Idle(now + FIRST_LOOK_SECONDS)
-        infos = await self._ask_all()
+        told = await self._ask_all()
         rows = [row for row in nodes.read_all(self._reader) if row.state != GONE]
+        infos = _by_node(told, rows)
         changed = [row for row in rows if Seen(row.state, row.reason) != _seen(infos.get(row.node_id))]
         if changed:
             await self._publish(rows, infos)
@@ -69,9 +70,9 @@ class NodeWatch:
             await self._note_sizes(rows, infos)
         return Idle(now + WATCH_SECONDS)
 
-    async def _ask_all(self) -> dict[NodeId, NodeInfo]:
+    async def _ask_all(self) -> list[NodeInfo]:
         answers = await asyncio.gather(*(self._ask(host) for host in self._hosts))
-        return {info.node_id: info for answer in answers for info in answer}
+        return [info for answer in answers for info in answer]
 
     async def _ask(self, host: ShardHost) -> list[NodeInfo]:
         try:
@@ -148,6 +149,13 @@ def pool_candidates(rows: Sequence[NodeRow]) -> list[Candidate]:
         for row in rows
         if row.state != GONE
     ]
+
+
+def _by_node(told: Sequence[NodeInfo], rows: Sequence[NodeRow]) -> dict[NodeId, NodeInfo]:
+    """A folder that was missing when its host started is told of by its name alone, which is its node's."""
+    nameless = {info.name: info for info in told if not info.node_id}
+    by_name = {row.node_id: nameless[row.name] for row in rows if row.name in nameless}
+    return by_name | {info.node_id: info for info in told if info.node_id}
 
 
 def _seen(info: NodeInfo | None) -> Seen:

@@ -2,7 +2,8 @@
 
 A sample is one small write and sync of the prober, a round of commits, or one of these that has not ended. A disk goes
 at once where the kernel says why (EROFS, ENOSPC, EIO), and where it is slow or silent only after more than one chance,
-so that one long write-back takes nothing out; it comes back after several good samples in a row.
+so that one long write-back takes nothing out; it comes back after several good samples in a row. A slow disk is out of
+placement but still takes what is sent to it: where all disks are slow, slow writes are better than none.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Condition:
     slow: int = 0
     good: int = 0
     wanted: int = 0  # good samples before it is UP again
+    writable: bool = True
 
 
 GOOD = Condition()
@@ -70,16 +72,17 @@ def _silent(before: Condition, sample: Sample, limits: Limits) -> Condition:
     if sample.seconds <= limits.hung:
         return before
     reason = f"its disk has not answered for {limits.hung:.0f} s"
-    return Condition(NodeState.DOWN, reason, wanted=_SLOW_RETURN)
+    return Condition(NodeState.DOWN, reason, wanted=_SLOW_RETURN, writable=False)
 
 
 def _failed(sample: Sample) -> Condition:
     if sample.error == errno.EROFS:
-        return Condition(NodeState.READ_ONLY, "its filesystem is read-only", wanted=_QUICK_RETURN)
+        return Condition(NodeState.READ_ONLY, "its filesystem is read-only", wanted=_QUICK_RETURN, writable=False)
     if sample.error in _FULL:
         reason = "its disk is full" if sample.inodes_left else "its filesystem has no inodes left"
-        return Condition(NodeState.READ_ONLY, reason, wanted=_QUICK_RETURN)
-    return Condition(NodeState.DOWN, f"its disk fails: {os.strerror(sample.error)}", wanted=_SLOW_RETURN)
+        return Condition(NodeState.READ_ONLY, reason, wanted=_QUICK_RETURN, writable=False)
+    reason = f"its disk fails: {os.strerror(sample.error)}"
+    return Condition(NodeState.DOWN, reason, wanted=_SLOW_RETURN, writable=False)
 
 
 def _slow(before: Condition, sample: Sample) -> Condition:

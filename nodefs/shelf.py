@@ -208,7 +208,7 @@ class Shelf:
 
     def _update(self) -> None:
         self.readable = not self.down_reason and self.condition.state in {NodeState.UP, NodeState.READ_ONLY}
-        self.writable = not self.fault and self.condition.state is NodeState.UP
+        self.writable = not self.fault and self.condition.writable
         self.on_change(self)
 
     def info(self) -> NodeInfo:

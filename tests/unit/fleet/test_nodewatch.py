@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from cyxcloud.core.ids import NodeId
 from cyxcloud.core.worker import Idle
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.rows import PlacementState
-from cyxcloud.wire.status import Status
+from cyxcloud.wire.memory import MemoryHost
+from cyxcloud.wire.shardhost import NodeInfo
+from cyxcloud.wire.status import NodeState, Status
 from fleet.nodewatch import FIRST_LOOK_SECONDS, PATIENCE_SECONDS, WATCH_SECONDS, NodeWatch
 from tests.unit.fleet.conftest import Fleet
 
@@ -52,6 +57,22 @@ async def test_a_host_that_is_gone_takes_its_nodes_along(fleet: Fleet, watch: No
     await watch.step(1.0)
     assert fleet.states() == ["up", "up", "down", "down"]
     assert nodes.read_all(fleet.reader)[3].reason == "its host does not answer"
+
+
+async def test_a_folder_that_is_missing_at_its_hosts_start_is_lost_by_its_name(fleet: Fleet) -> None:
+    class Missing(MemoryHost):
+        async def stats(self) -> list[NodeInfo]:
+            first, second = await super().stats()
+            return [
+                first,
+                replace(second, node_id=NodeId(b""), name="n2", state=NodeState.LOST, reason="no node here"),
+            ]
+
+    host = Missing(list(fleet.hosts[0].identities.values()))
+    watch = NodeWatch((host, fleet.hosts[1]), fleet.reader, fleet.writer, fleet.store_clock)
+    await watch.step(0.0)
+    assert fleet.states() == ["up", "lost", "up", "up"]
+    assert nodes.read_all(fleet.reader)[1].reason == "no node here"
 
 
 async def test_with_too_few_nodes_the_last_pool_stays(fleet: Fleet, watch: NodeWatch) -> None:

@@ -63,6 +63,13 @@ def test_repeatedly_slow_disk_is_only_read_until_it_is_quick_again() -> None:
     assert states([SLOW, QUICK, SLOW]) == [UP, UP, READ_ONLY]
 
 
+def test_slow_disk_still_takes_what_is_sent_to_it_and_no_other_sick_one_does() -> None:
+    assert judge(judge(GOOD, SLOW, LIMITS), SLOW, LIMITS).writable
+    for number in (errno.EROFS, errno.ENOSPC, errno.EIO):
+        assert not judge(GOOD, failing(number), LIMITS).writable
+    assert not judge(GOOD, Sample(31.0, ended=False), LIMITS).writable
+
+
 def test_silent_disk_is_down_when_it_hangs_and_not_before() -> None:
     assert states([Sample(29.0, ended=False), Sample(31.0, ended=False), Sample(33.0, ended=False)]) == [UP, DOWN, DOWN]
     assert states([Sample(31.0, ended=False), SLOW, QUICK, QUICK, QUICK]) == [DOWN, READ_ONLY, READ_ONLY, READ_ONLY, UP]
