@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -68,8 +67,10 @@ def _runs(case: Case[P], scratch: Path, errors: Sequence[int], every: int) -> It
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(scratch / "prepared", root)
             disk, promise = FaultDisk(root, Fault(at, error)), case.promise()
-            with suppress(PowerLost, OSError):
+            try:
                 case.work(disk, promise)
+            except (PowerLost, OSError):
+                assert disk.fired
             yield disk, promise
             if not disk.fired:
                 break

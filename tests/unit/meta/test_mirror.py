@@ -238,6 +238,33 @@ def test_a_log_begun_anew_by_somebody_else_is_not_continued(pair: Pair) -> None:
     assert pair.mirrored() == names(2)
 
 
+def test_a_main_file_written_to_by_somebody_else_is_not_continued(pair: Pair) -> None:
+    """The same right after a checkpoint, when the mirror's log is empty."""
+    first = pair.writer()
+    add(first, 1)
+    assert first.checkpoint(truncate=True).complete
+    first.close()
+    pair.database.close()
+    with closing(sqlite3.connect(pair.database.path)) as shell:
+        shell.execute("DELETE FROM bucket WHERE name = 'b1'")
+        shell.commit()
+    second = pair.writer()
+    add(second, 2)
+    assert pair.state.step is Step.STALE
+    assert catch_up(pair.database.path) is not None
+    assert pair.mirrored() == names(2)
+
+
+def test_a_checkpoint_first_copies_what_a_killed_holder_left(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, coordinator = pair.writer(), pair.writer()
+    add(first, 1)
+    monkeypatch.setattr(first._mirror, "copy", lambda: None)
+    add(first, 2)
+    assert coordinator.checkpoint(truncate=True).complete
+    assert pair.mirrored() == names(1, 2)
+    assert pair.state.step is Step.IN_STEP
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
 def test_a_failing_disk_stops_no_write_and_is_said(pair: Pair, number: int) -> None:
     first, second = pair.writer(), pair.writer()
