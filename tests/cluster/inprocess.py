@@ -44,6 +44,8 @@ from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
 from fleet.deletions import Deletions, Signer
 from fleet.housekeeping import UploadSweep
+from fleet.reconcile import Reconciler
+from fleet.sessions import SessionWatch
 from fleet.storeclock import CoordinatorClock
 from nodefs.app import NodeHost
 from nodefs.store import NodeStore
@@ -53,6 +55,7 @@ from s3gw.config import GatewaySpec
 T = TypeVar("T")
 ACCESS, SECRET = "inprocess", "inprocess-secret"
 READY_SECONDS = 30.0
+RECONCILE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,21 @@ class Coordinator:
 
     def deletions(self) -> Deletions:
         return Deletions(self.hosts, self.reader, self.writer, self.clock, self.signer)
+
+    def sessions(self) -> SessionWatch:
+        return SessionWatch(self.reader, self.writer, self.clock)
+
+    def reconciler(self, grace_seconds: float = DELETE_GRACE_SECONDS) -> Reconciler:
+        """Begins with a whole pass, unless another one has just made one."""
+        return Reconciler(
+            self.hosts,
+            self.reader,
+            self.writer,
+            self.clock,
+            self.sessions(),
+            interval_seconds=RECONCILE_SECONDS,
+            grace_seconds=grace_seconds,
+        )
 
     def upload_sweep(self) -> UploadSweep:
         return UploadSweep(self.reader, self.writer, self.clock, DELETE_GRACE_SECONDS)

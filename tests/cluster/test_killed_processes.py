@@ -8,11 +8,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import running
 from tests.cluster.load import MIB, Load, Mix
+from tests.cluster.orphans import orphans
 from tests.cluster.running import Running, kill
 
 HOSTS = 8  # two of the sixteen nodes in each
@@ -53,8 +55,24 @@ async def eventually(condition: Callable[[], bool], what: str, seconds: float = 
         await asyncio.sleep(0.02)
 
 
+@pytest.fixture
+def swept(tmp_path: Path) -> Iterator[Running]:
+    """What is deleted or nobody's goes within seconds; reads that outlive it are none of these tests."""
+    with running(tmp_path / "data", delete_grace="4s", reconcile__interval="2s") as made:
+        yield made
+
+
+async def until_no_orphans(store: Running, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while found := await orphans(store):
+        assert time.monotonic() < deadline, f"{len(found)} shards are nobody's after {seconds} s: {list(found)[:3]}"
+        await asyncio.sleep(0.5)
+
+
 @pytest.mark.parametrize("scale", [BOUNDED, FULL])
-async def test_killed_gateways_lose_nothing(store: Running, scale: Scale) -> None:
+async def test_killed_gateways_lose_nothing_and_leave_nothing(swept: Running, scale: Scale) -> None:
+    """What was acknowledged is there; what was cut off is gone from the nodes once it was collected."""
+    store = swept
     load = await load_on(store, "gateways", scale, seed=1)
     rng = random.Random(1)
     async with load.running():
@@ -66,6 +84,13 @@ async def test_killed_gateways_lose_nothing(store: Running, scale: Scale) -> Non
         await load.until_writes(scale.writes, 600)
     assert sum(count for (_, status), count in load.manifest.answers.items() if status == "broken"), "kills were felt"
     await eventually(lambda: len(store.pids("gateway")) == 2, "all back")
+    await load.verify()
+    for victim in store.pids("gateway"):  # what their sessions have left is collected when these are closed
+        kill(victim)
+        await eventually(lambda: victim not in store.pids("gateway") and len(store.pids("gateway")) == 2, "back")  # noqa: B023
+    await until_no_orphans(store)
+    log = (store.data / "logs" / "coordinator-0.log").read_text()
+    assert "unreferenced shards put in the trash" in log, "uploads were cut off"
     await load.verify()
 
 
