@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import cid, disks, keyring_commands, keys, meta, nodes, object_health, scrub, status, up, users
+from cli import cid, disks, doctor, keyring_commands, keys, meta, nodes, object_health, scrub, status, up, users
 
 app = typer.Typer(
     name="cyxcloud",
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(status.status)
 app.command("cid")(cid.cid)
+app.command()(doctor.doctor)
 app.add_typer(meta.app, name="meta")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="key")
