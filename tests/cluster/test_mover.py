@@ -64,6 +64,7 @@ async def test_shards_damaged_on_disk_are_mended_after_a_read(store: Running, s3
         assert await s3.get("mended", key) == body
     until(lambda: filed(store), "damage is filed", 5)
     until(lambda: not filed(store), "all is mended", 40)
+    until(lambda: not lacking(store), "and lies where it belongs", 10)
 
 
 def node_command(store: Running, *arguments: str) -> Any:
@@ -74,27 +75,32 @@ def node_command(store: Running, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def status(store: Running) -> Any:
+    done = subprocess.run(
+        [str(PROGRAM), "status", "--data", str(store.data), "--json"], capture_output=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
 def states(store: Running) -> dict[str, str]:
     return dict(store.rows("SELECT name, state FROM node WHERE state <> 'gone'"))
 
 
-def shards_in_place(store: Running) -> int:
-    """Of all chunks, those of whose fourteen shards one lies on no node that its row names."""
+def lacking(store: Running) -> int:
+    """Chunks of whose fourteen shards one does not lie on the node that the chunk's row names."""
     placements = {
         number: struct.unpack(f">{len(packed) // 2}H", packed)
         for number, packed in store.rows("SELECT id, nodes FROM placement")
     }
     names = dict(store.rows("SELECT number, name FROM node"))
     there = {(record.shard, record.node) for record in packs.records(store.data) if record.header.state == LIVE}
-    lacking = 0
+    found = 0
     for blob, chunk, placement in store.rows(
         "SELECT chunk.blob, n, placement FROM chunk JOIN blob ON id = chunk.blob WHERE refs > 0"
     ):
         members = placements[placement]
-        lacking += any(
-            (ShardId(blob, chunk, index), names[number]) not in there for index, number in enumerate(members)
-        )
-    return lacking
+        found += any((ShardId(blob, chunk, index), names[number]) not in there for index, number in enumerate(members))
+    return found
 
 
 async def test_a_lost_folder_is_healed_by_node_replace_without_a_restart(store: Running, s3: S3) -> None:
@@ -108,7 +114,7 @@ async def test_a_lost_folder_is_healed_by_node_replace_without_a_restart(store: 
     done = node_command(store, "replace", "node-05")
     assert done["opened"]
     until(lambda: states(store)["node-05"] == "up", "the new node serves", 10)
-    until(lambda: not shards_in_place(store), "everything lies where it belongs", 40)
+    until(lambda: not lacking(store), "everything lies where it belongs", 40)
     assert {role: store.pids(role) for role in pids} == pids
     for key, body in made.items():
         assert await s3.get("replaced", key) == body
