@@ -36,7 +36,7 @@ from cyxcloud.core.durable import create_file, make_dirs, remove_file, write_fil
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.recovery_code import BadRecoveryCode, RecoveryCode
-from cyxcloud.meta import cluster, integrity, nodes, placements
+from cyxcloud.meta import cluster, health, integrity, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import REVISION, Database
@@ -241,7 +241,9 @@ def _opened(home: Home, database: Database, settings: Settings) -> Opened:
     return Opened(
         node_folders=tuple(node_folder(row, home.data_dirs) for row in present),
         profile=profile,
-        survives=survival(found, lists, metadata_disks=mirror.disks_survived(home)),
+        survives=survival(
+            found, lists, health.read(database.reader()).used, metadata_disks=mirror.disks_survived(home)
+        ),
         secrets=Secrets(**json.loads(waiting.read_text())) if waiting.exists() else None,
         notes=tuple(_notes(home)),
     )

@@ -14,13 +14,14 @@ from cli.home import Home, is_running
 from cli.nodes import described
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
 from cli.sockets import reachable
+from cli.status_health import health_status, health_text, mover_status
 from cli.status_keys import keys_status
 from cli.status_reconcile import reconcile_status
 from cli.status_snapshot import snapshot_status, snapshot_text
 from cli.store import Store, open_existing
 from cli.survival import survival
 from cli.verdict import verdict
-from cyxcloud.meta import nodes, placements, repairs
+from cyxcloud.meta import health, nodes, placements, repairs
 from cyxcloud.meta.rows import GONE
 
 VERSION = 1
@@ -46,7 +47,13 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
     roles: list[dict[str, Any]] = json.loads(home.roles.read_text()) if running and home.roles.exists() else []
     with store.reader.snapshot():
         found = nodes.read_all(store.reader)
-        survived = survival(found, placements.read_all(store.reader), metadata_disks=mirror.disks_survived(home))
+        whole = health.read(store.reader)
+        survived = survival(
+            found,
+            placements.read_all(store.reader),
+            whole.used,
+            metadata_disks=mirror.disks_survived(home),
+        )
         queued = repairs.count(store.reader)
     value = {
         "version": VERSION,
@@ -56,6 +63,8 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
         "survives": asdict(survived),
         "mirror": mirror.status(home),
         "repair": {"queued": queued},
+        "health": health_status(whole),
+        "mover": mover_status(store, whole),
         "keys": keys_status(store),
         "snapshot": snapshot_status(store),
         "reconcile": reconcile_status(store.reader),
@@ -89,4 +98,5 @@ def _print(console: Console, value: dict[str, Any]) -> None:
     else:
         console.print(f"metadata's mirror in {mirrored['path']}: {mirrored['state']} {mirrored['reason']}".rstrip())
     console.print(f"{value['repair']['queued']} shards wait for repair")
+    console.print(health_text(value["health"], value["mover"]))
     console.print(snapshot_text(value["snapshot"]))

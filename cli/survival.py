@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from cyxcloud.core.ids import NodeNumber
-from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
-from fleet.pool import UP, disks_survived
+from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.meta.rows import READABLE, NodeRow, PlacementRow, PlacementState
+from fleet.pool import disks_survived
 
-READABLE = frozenset({UP, "read-only"})  # a full node still gives back what it holds
+NOTHING: Mapping[PlacementId, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +21,32 @@ class Survival:
     disks: int
 
 
-def survival(nodes: Sequence[NodeRow], placements: Sequence[PlacementRow], *, metadata_disks: int) -> Survival:
-    """Counts every placement that may hold chunks; a node that cannot be read counts as lost already.
+def survival(
+    nodes: Sequence[NodeRow],
+    placements: Sequence[PlacementRow],
+    used: Mapping[PlacementId, int] = NOTHING,
+    *,
+    metadata_disks: int,
+) -> Survival:
+    """Counts every placement that takes or holds chunks; a node that cannot be read counts as lost already.
 
+    `used`: the placements with chunks, each with how many shards its worst chunk lacks on the nodes that are left.
     `metadata_disks`: so many may be lost before metadata, small objects and keys are (1 with a mirror in step).
     """
     up = {node.number: node.disk for node in nodes if node.state in READABLE}
-    held = [each for each in placements if each.state is not PlacementState.REPLACED]
+    held = [each for each in placements if each.state is PlacementState.OPEN or each.id in used]
     if not held:
         return Survival(0, 0)
+    spare = {each.id: _spare(each, up) - used.get(each.id, 0) for each in held}
     return Survival(
-        nodes=max(0, min(_spare(each, up) for each in held)),
-        disks=min(metadata_disks, *(_disks(each, up) for each in held)),
+        nodes=max(0, min(spare.values())),
+        disks=min(metadata_disks, *(_disks(each, up, spare[each.id]) for each in held)),
     )
 
 
-def _spare(placement: PlacementRow, up: dict[NodeNumber, str]) -> int:
+def _spare(placement: PlacementRow, up: Mapping[NodeNumber, str]) -> int:
     return placement.m - sum(number not in up for number in placement.nodes)
 
 
-def _disks(placement: PlacementRow, up: dict[NodeNumber, str]) -> int:
-    spare = _spare(placement, up)
+def _disks(placement: PlacementRow, up: Mapping[NodeNumber, str], spare: int) -> int:
     return disks_survived([[up[number] for number in placement.nodes if number in up]], spare) if spare > 0 else 0

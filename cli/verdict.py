@@ -36,6 +36,10 @@ def _yellow(value: Mapping[str, Any]) -> list[str]:
         reasons.append("restored and not confirmed: `cyxcloud meta adopt`")
     if value["reconcile"]["state"] == "held":
         reasons.append(f"much of {value['reconcile']['node']} looks unreferenced: see `cyxcloud meta adopt`")
+    if value["mover"]["waiting_for"]:
+        reasons.append(f"many nodes went together and are not repaired yet: {', '.join(value['mover']['waiting_for'])}")
+    if value["mover"]["stuck"]:
+        reasons.append(f"{value['mover']['stuck']} placements lack nodes: `cyxcloud node replace`")
     if value["repair"]["queued"]:
         reasons.append(f"{value['repair']['queued']} shards wait for repair")
     return reasons

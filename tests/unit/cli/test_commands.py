@@ -133,6 +133,10 @@ def test_status_of_a_stopped_store(data: Path) -> None:
     assert (value["version"], value["ready"], value["roles"]) == (1, False, [])
     assert value["survives"] == {"nodes": 1, "disks": 0}
     assert value["repair"] == {"queued": 0}
+    assert value["health"] == {"chunks": 0, "by_shards": {}}
+    assert {name: value["mover"][name] for name in ("queued", "running", "done")} == dict.fromkeys(
+        ("queued", "running", "done"), 0
+    )
     assert [(node["name"], node["state"]) for node in value["nodes"]] == [
         (f"node-0{number}", "stopped") for number in (1, 2, 3)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from cli import survival as cli_survival
@@ -50,6 +51,22 @@ def test_worst_placement_decides_and_replaced_ones_do_not_count() -> None:
     assert survival(nodes, lists[:1]) == Survival(2, 2)
     assert survival(nodes, lists[:2]) == Survival(0, 0)
     assert survival(nodes, [lists[0], placement(2, 0, 1, 2, 3, 4, state=PlacementState.REPLACED)]) == Survival(2, 2)
+
+
+def test_placements_count_that_hold_chunks_though_they_take_none() -> None:
+    """Lost nodes whose chunks have not moved yet are no better for having a successor."""
+    nodes = [node(number, str(number), "gone" if number < 2 else "up") for number in range(8)]
+    old = placement(2, 0, 1, 2, 3, 4, state=PlacementState.REPLACED)
+    fine = replace(placement(2, 3, 4, 5, 6, 7), id=PlacementId(2))
+    assert survival(nodes, [old, fine]) == Survival(2, 2)
+    assert survival(nodes, [old, fine], {old.id: 0}) == Survival(0, 0)
+
+
+def test_shards_that_wait_for_repair_count_as_lost() -> None:
+    nodes = [node(number, str(number)) for number in range(5)]
+    lists = [placement(2, 0, 1, 2, 3, 4)]
+    assert survival(nodes, lists, {lists[0].id: 1}) == Survival(1, 1)
+    assert survival(nodes, lists, {lists[0].id: 3}) == Survival(0, 0)
 
 
 def test_store_without_placements_survives_nothing() -> None:
