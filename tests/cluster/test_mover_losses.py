@@ -57,7 +57,7 @@ async def test_five_lost_folders_fail_reads_until_one_is_back(store: Running) ->
     names = ("node-01", "node-02", "node-03", "node-04", "node-05")
     async with store.s3() as s3:
         await s3.must("PUT", "/noticed")
-        made = await objects(s3, "five", 16)
+        made = await objects(s3, "five", 6)
         await take(store, s3, *names)
         refused = 0
         for key, body in made.items():
@@ -84,7 +84,7 @@ async def test_five_lost_folders_fail_reads_until_one_is_back(store: Running) ->
         until(lambda: not lacking(store), "everything lies where it belongs", 60)
 
 
-@pytest.mark.parametrize("store", [{"mover__mib_per_second": 12}], indirect=True)
+@pytest.mark.parametrize("store", [{"mover__mib_per_second": 3}], indirect=True)
 async def test_a_coordinator_killed_again_and_again_heals_all_the_same(store: Running) -> None:
     async with store.s3() as s3:
         await s3.must("PUT", "/noticed")
