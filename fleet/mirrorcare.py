@@ -16,7 +16,7 @@ from cyxcloud.core import keycopies
 from cyxcloud.core.keyring import NODE_FOLDER, Keyring
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta.mirror import FAULTS, OutOfStep
-from cyxcloud.meta.mirror_catchup import CaughtUp, MirrorRefused, catch_up
+from cyxcloud.meta.mirror_catchup import CaughtUp, HomeFiles, MirrorRefused, catch_up
 from cyxcloud.meta.mirror_state import Step, read_state
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,7 @@ class MirrorCare:
 
     def __init__(self, database: Path, load: Callable[[], Keyring], gate: asyncio.Lock) -> None:
         self._database, self._load, self._gate = database, load, gate
+        self._files = HomeFiles.of(database)
 
     async def step(self, now: float) -> Did | Idle:
         state = read_state(self._database.parent)
@@ -48,7 +49,7 @@ class MirrorCare:
 
     def _catch_up(self) -> CaughtUp | None:
         try:
-            return catch_up(self._database)
+            return catch_up(self._database, files=self._files)
         except (*FAULTS, OutOfStep, MirrorRefused) as error:
             log.info("the metadata's mirror stays stale", error=str(error))
             return None

@@ -10,10 +10,10 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from blake3 import blake3
 
+from cyxcloud.meta.heldfile import HeldFile
 from cyxcloud.meta.snapshot_manifest import GROUP_BYTES, group_hash, padded_groups
 from cyxcloud.objects.body import Digests
 
@@ -34,33 +34,29 @@ class Scan:
     hashes: tuple[bytes, ...]
 
 
-def scan(path: Path) -> Scan:
+def scan(file: HeldFile) -> Scan:
     """Reads the file once, a few MiB at a time. For a thread."""
     hashes: list[bytes] = []
     buffer = memoryview(bytearray(SCAN_BYTES))
     page_bytes = size = 0
-    with path.open("rb", buffering=0) as file:
-        while read := file.readinto(buffer):
-            assert size % GROUP_BYTES == 0, "a short read in the middle of a file"
-            if not size:
-                page_bytes = int.from_bytes(buffer[_PAGE_BYTES_AT : _PAGE_BYTES_AT + 2], "big")
-            size += read
-            hashes += [group_hash(group) for group in padded_groups(buffer[:read])]
+    while read := os.preadv(file.fd, [buffer], size):
+        assert size % GROUP_BYTES == 0, "a short read in the middle of a file"
+        if not size:
+            page_bytes = int.from_bytes(buffer[_PAGE_BYTES_AT : _PAGE_BYTES_AT + 2], "big")
+        size += read
+        hashes += [group_hash(group) for group in padded_groups(buffer[:read])]
     return Scan(size, 65536 if page_bytes == 1 else page_bytes, tuple(hashes))
 
 
 class GroupsBody:
     """Some groups of the file as the body of an object."""
 
-    def __init__(self, path: Path, scanned: Scan, numbers: Sequence[int]) -> None:
+    def __init__(self, file: HeldFile, scanned: Scan, numbers: Sequence[int]) -> None:
         self.length: int | None = len(numbers) * GROUP_BYTES
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = file
         self._scanned = scanned
         self._numbers = numbers
         self._at = 0
-
-    def close(self) -> None:
-        os.close(self._fd)
 
     async def fill(self, into: memoryview) -> int:
         return await asyncio.to_thread(self._fill, into)
@@ -80,7 +76,7 @@ class GroupsBody:
         while filled < len(into) and self._at < len(self._numbers):
             number = self._numbers[self._at]
             target = into[filled : filled + GROUP_BYTES]
-            read = os.preadv(self._fd, [target], number * GROUP_BYTES)
+            read = os.preadv(self._file.fd, [target], number * GROUP_BYTES)
             target[read:] = bytes(GROUP_BYTES - read)
             if group_hash(target) != self._scanned.hashes[number]:
                 raise FileChanged(f"group {number} changed while a snapshot was taken")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,13 +138,13 @@ class SnapshotTaker:
         async with self.gate:
             taken_at_ms = self.store.clock.now_ms()
             await self._freeze()
-            scanned = await asyncio.to_thread(scan, self.writer.path)
+            scanned = await asyncio.to_thread(scan, self.writer.main_file)
             plan = plan_snapshot(before, scanned.hashes)
             for part, first in enumerate(range(0, len(plan.written), BLOB_GROUPS)):
                 numbers = plan.written[first : first + BLOB_GROUPS]
-                with closing(GroupsBody(self.writer.path, scanned, numbers)) as body:
-                    key = objects.delta_key(sequence, part)
-                    written.append(await objects.write(self.store, self.master, key, body))
+                body = GroupsBody(self.writer.main_file, scanned, numbers)
+                key = objects.delta_key(sequence, part)
+                written.append(await objects.write(self.store, self.master, key, body))
             if (await asyncio.to_thread(self.writer.path.stat)).st_size != scanned.size:
                 raise FileChanged("the database file grew while a snapshot was taken")
         return self._manifest(sequence, taken_at_ms, scanned, plan, written), len(plan.written)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.durable import DISK, Disk, fsync_dir, make_dirs, write_all, write_file
+from cyxcloud.meta.heldfile import HeldFile
 from cyxcloud.meta.mirror import DATABASE, FAULTS, OutOfStep, checkpoint_file, copy_log, renew_log
 from cyxcloud.meta.mirror_state import MainFile, MirrorState, StateFile, Step, mark_good, mark_stale, read_state
 from cyxcloud.meta.turns import open_lock, turn
@@ -29,6 +30,18 @@ BLOCK_BYTES = 1 << 20
 
 class MirrorRefused(Exception):
     """The folder cannot be this store's mirror; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeFiles:
+    """What is read of the home beside SQLite; one for a process that catches up again and again."""
+
+    main: HeldFile
+    index: WalIndex
+
+    @classmethod
+    def of(cls, database: Path) -> HomeFiles:
+        return cls(HeldFile(database), WalIndex(database))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +105,27 @@ def fold(database: Path) -> None:
         os.close(lock_fd)
 
 
-def catch_up(database: Path, *, disk: Disk = DISK, clock: Clock | None = None) -> CaughtUp | None:
+def catch_up(
+    database: Path, *, files: HomeFiles | None = None, disk: Disk = DISK, clock: Clock | None = None
+) -> CaughtUp | None:
     """None where somebody checkpointed meanwhile. Raises one of FAULTS where the mirror's disk does not work."""
     state_file = StateFile(database.parent)
     state = state_file.read()
     assert state is not None
     _check_folder(database, state)
-    home = os.open(database, os.O_RDONLY | os.O_CLOEXEC)  # never closed: see WalIndex
+    home = files or HomeFiles.of(database)
     with closing(_opened(database)):
         before = MainFile.of(database)
         if _has_log(state.folder):
             mark_stale(state.folder, disk)
             renew_log(state.folder, disk)
-        copied = _copy_main(home, before.size, state.folder, disk)
+        copied = _copy_main(home.main.fd, before.size, state.folder, disk)
         lock_fd = open_lock(database.parent)
         try:
             with turn(lock_fd):
                 if MainFile.of(database) != before:
                     return None
-                _copy_log(database, state.folder, disk)
+                _copy_log(database, home.index.position().end, state.folder, disk)
                 mark_good(state.folder, disk)
                 state_file.change(Step.IN_STEP, (clock or SystemClock()).now_ms(), main=before)
         finally:
@@ -181,8 +196,7 @@ def _differing(home: int, fd: int, size: int, disk: Disk) -> Iterator[tuple[int,
             yield offset, block
 
 
-def _copy_log(database: Path, folder: Path, disk: Disk) -> None:
-    end = WalIndex(database).position().end
+def _copy_log(database: Path, end: int, folder: Path, disk: Disk) -> None:
     source = os.open(f"{database}-wal", os.O_RDONLY | os.O_CLOEXEC)
     try:
         target = disk.open(folder / f"{DATABASE}-wal", os.O_RDWR)
@@ -195,4 +209,15 @@ def _copy_log(database: Path, folder: Path, disk: Disk) -> None:
         os.close(source)
 
 
-__all__ = ["FAULTS", "CaughtUp", "MirrorRefused", "catch_up", "fold", "prepare", "read_marker", "rest", "settle"]
+__all__ = [
+    "FAULTS",
+    "CaughtUp",
+    "HomeFiles",
+    "MirrorRefused",
+    "catch_up",
+    "fold",
+    "prepare",
+    "read_marker",
+    "rest",
+    "settle",
+]

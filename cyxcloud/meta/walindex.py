@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyxcloud.meta.heldfile import HeldFile
+
 # Version, unused, change counter, initialised, checksum's byte order, page size, frames, pages, checksum, salts.
 _HEADER = struct.Struct("=IIIBBHII8s8s")
 WAL_VERSION = 3007000
@@ -34,21 +36,15 @@ class WalPosition:
 
 
 class WalIndex:
-    """Descriptors of `-shm` and of the main file are never closed in a process that has the database open by SQLite
-    too: with any of them the kernel would drop SQLite's own locks on the file (POSIX)."""
-
     def __init__(self, database: Path) -> None:
-        self._path = Path(f"{database}-shm")
-        self._fd = -1
+        self._file = HeldFile(Path(f"{database}-shm"))
 
     def position(self) -> WalPosition:
-        if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        header = os.pread(self._fd, _HEADER.size, 0)
+        header = os.pread(self._file.fd, _HEADER.size, 0)
         if len(header) < _HEADER.size:
-            raise WalIndexUnusable(f"{self._path} is {len(header)} bytes long")
+            raise WalIndexUnusable(f"{self._file.path} is {len(header)} bytes long")
         version, _, _, initialised, _, page, frames, _, _, salts = _HEADER.unpack(header)
         if version != WAL_VERSION or not initialised:
-            raise WalIndexUnusable(f"{self._path} has version {version}")
+            raise WalIndexUnusable(f"{self._file.path} has version {version}")
         page_bytes = 65536 if page == 1 else page
         return WalPosition(salts, WAL_HEADER_BYTES + frames * (FRAME_HEADER_BYTES + page_bytes) if frames else 0)

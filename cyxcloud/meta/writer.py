@@ -29,6 +29,7 @@ from cyxcloud.meta import sessions
 from cyxcloud.meta.bucket_changes import BucketChanges
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import SessionClosed, StorageFull, WriterClosed
+from cyxcloud.meta.heldfile import HeldFile
 from cyxcloud.meta.loopturn import LoopTurn
 from cyxcloud.meta.mirror import Mirror
 from cyxcloud.meta.outcome import Outcome, Request, T, deliver
@@ -99,6 +100,7 @@ class BoundWriter:
 class Writer:
     def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
         self.path = path
+        self.main_file = HeldFile(path)  # for those who read it as it stands
         self._mirror = mirror or Mirror(path)
         self._queue: deque[Outcome] = deque()
         # A Condition wakes the thread while its lock is still held, which then is waited for as well.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -15,6 +14,7 @@ import pytest
 from cyxcloud.core.ids import NodeId
 from cyxcloud.meta import cluster, deletions
 from cyxcloud.meta.database import Database
+from cyxcloud.meta.heldfile import HeldFile
 from cyxcloud.meta.snapshot_manifest import GROUP_BYTES, Manifest
 from cyxcloud.meta.snapshot_pointer import read_pointer
 from cyxcloud.meta.system import SNAPSHOT_BUCKET
@@ -119,15 +119,16 @@ async def test_body_of_a_file_that_moved_is_refused(tmp_path: Path) -> None:
     """Fails where what is written is not held against what was hashed."""
     path = tmp_path / "file"
     path.write_bytes(b"x" * (5 * GROUP_BYTES - 7))
-    scanned = scan(path)
+    scanned = scan(HeldFile(path))
     buffer = memoryview(bytearray(8 * GROUP_BYTES))
-    with closing(GroupsBody(path, scanned, (1, 4))) as body:
-        assert await body.fill(buffer) == 2 * GROUP_BYTES
-        assert bytes(buffer[: 2 * GROUP_BYTES]).rstrip(b"\0") == b"x" * (2 * GROUP_BYTES - 7)
+    body = GroupsBody(HeldFile(path), scanned, (1, 4))
+    assert await body.fill(buffer) == 2 * GROUP_BYTES
+    assert bytes(buffer[: 2 * GROUP_BYTES]).rstrip(b"\0") == b"x" * (2 * GROUP_BYTES - 7)
     with path.open("r+b") as file:
         file.seek(4 * GROUP_BYTES)
         file.write(b"moved")
-    with closing(GroupsBody(path, scanned, (1, 4))) as body, pytest.raises(FileChanged):
+    body = GroupsBody(HeldFile(path), scanned, (1, 4))
+    with pytest.raises(FileChanged):
         await body.fill(buffer)
 
 
