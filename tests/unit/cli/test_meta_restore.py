@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from cli.backup_file import Backup, BackupDamaged, read_backup, read_head, write_backup
 from cli.bootstrap import open_store
 from cli.home import Home
+from cli.main import app
 from cli.node_folders import find_nodes, keyring_copies
 from cli.options import CommandError
 from cli.restore import SEQUENCE_GAP, Copied, Remains, bring, put_in_place
@@ -52,8 +54,8 @@ class Lost:
         put_in_place(self.home, bring(self.home, self.source), self.remains(), NOW_MS, **more)
 
 
-def start(home: Home) -> None:
-    given = FirstStart(recovery_code=SecretStr(CODE.text()))
+def start(home: Home, code: RecoveryCode = CODE) -> None:
+    given = FirstStart(recovery_code=SecretStr(code.text()))
     open_store(home, config.load(home.path, {"nodes": 5, "profile": "2+1"}), given)
 
 
@@ -114,6 +116,18 @@ def test_restore_of_another_stores_database_is_refused(lost: Lost, tmp_path: Pat
     with pytest.raises(CommandError, match="another store"):
         lost.restore()
     assert not list(lost.home.path.glob("*.before-restore-*"))
+
+
+def test_restore_beside_nodes_of_another_store_is_refused(lost: Lost, tmp_path: Path) -> None:
+    """R33. Also where the other store's nodes are the many, and where its code is given."""
+    other = Home.of([tmp_path / "other"])
+    start(other, RecoveryCode(b"fedcba9876543210"))
+    for home, named in ((lost.home, other.path), (other, lost.home.path / "nodes")):
+        given = ["meta", "restore", "--data", str(home.path), "--recovery-code", CODE.text(), "--nodes", str(named)]
+        said = CliRunner().invoke(app, given)
+        assert said.exit_code == 1
+        assert "node of another store" in said.stderr
+        assert not list(home.path.glob("*.before-restore-*"))
 
 
 @pytest.mark.parametrize("mode", ["before", "after"])
