@@ -20,7 +20,7 @@ from fleet.sessions import SessionWatch
 from fleet.unreferenced import BELIEVED_BYTES
 from tests.unit.fleet.conftest import CLUSTER, Fleet
 
-CLOSED, OPEN, UNKNOWN = SessionNumber(11), SessionNumber(22), SessionNumber(33)
+CLOSED, OPEN, UNKNOWN, MOVER = (SessionNumber(number) for number in (11, 22, 33, 44))
 INTERVAL, GRACE = 3600.0, 60.0
 ROOT = b"r" * 32
 
@@ -115,20 +115,35 @@ async def test_what_an_open_session_may_commit_stays(fleet: Fleet, worker: Recon
     assert trash(fleet) == set()
 
 
-async def test_what_the_mover_has_written_for_a_successor_stays(fleet: Fleet, worker: Reconciler) -> None:
-    """However long its job is held: the blob's own session was closed long ago."""
+async def test_what_a_mover_held_for_two_days_has_written_is_there_when_it_commits(
+    fleet: Fleet, worker: Reconciler
+) -> None:
+    """The blob's own session was closed long ago; the place of the shard is named by the placement's successor."""
     members = tuple(row.number for row in fleet.rows[1:])
 
     def succeed(conn: Connection) -> None:
+        sessions.create(conn, MOVER, "mover", 0)
         placements.add(conn, [PlacementRow(PlacementId(2), 2, 1, members, PlacementState.CLOSED, None)])
         placements.succeed(conn, PlacementId(1), PlacementId(2))
 
     fleet.writer.call(succeed)
-    refer(fleet, put(fleet, CLOSED, 1, node=1).blob)
-    put(fleet, CLOSED, 1, node=4, index=2)
-    fleet.clock.advance(2 * 86400)
-    await run(worker)
-    assert trash(fleet) == set()
+    blob = put(fleet, CLOSED, 1, node=1).blob
+    refer(fleet, blob)
+    moved = put(fleet, CLOSED, 1, node=4, index=2)
+    deletions = Deletions(fleet.hosts, fleet.reader, fleet.writer, fleet.store_clock, fleet.signer)
+
+    async def two_days() -> None:
+        for _ in range(2 * 24):
+            fleet.clock.advance(INTERVAL)
+            fleet.writer.call(lambda conn: sessions.beat(conn, MOVER))
+            await run(worker, fleet.clock.elapsed)
+            await deletions.step(fleet.clock.elapsed)
+
+    await two_days()
+    old, new = PlacementId(1), PlacementId(2)
+    assert fleet.writer.bound_to(MOVER).call(lambda conn: blobs.move_chunk(conn, blob, 0, old=old, new=new))
+    await two_days()
+    assert moved in fleet.hosts[1].shards[fleet.rows[3].node_id]
 
 
 async def test_a_session_that_closes_during_the_pass_waits_for_the_next(
