@@ -240,8 +240,15 @@ class Rack:
 
     def infos(self) -> list[NodeInfo]:
         """Of every bay; a folder that tells nothing is told of by its name."""
-        told = (bay.store.info() if bay.store is not None else bay.closed for bay in self.bays)
+        told = (bay.store.info() if bay.store is not None else self._told_closed(bay) for bay in self.bays)
         return [info for info in told if info is not None]
+
+    def _told_closed(self, bay: Bay) -> NodeInfo | None:
+        """A folder that is no use but has the marker of a node served elsewhere must not speak for that node."""
+        info = bay.closed
+        if info is not None and info.node_id in self.stores:
+            return replace(info, node_id=NodeId(b""), name=bay.path.name)
+        return info
 
     def close(self) -> None:
         """After the last request: rounds end, indexes are flushed. What hangs is left to the end of the process."""
@@ -268,8 +275,7 @@ class Rack:
         name, node_id, incarnation = bay.path.name, NodeId(b""), b""
         with contextlib.suppress(FolderUnusable):
             marker = read_marker(bay.path)
-            if marker.node_id not in self.stores:
-                name, node_id, incarnation = marker.name, marker.node_id, marker.incarnation
+            name, node_id, incarnation = marker.name, marker.node_id, marker.incarnation
         return _told(name, state, str(error), node_id, incarnation)
 
 

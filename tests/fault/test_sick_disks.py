@@ -286,8 +286,20 @@ async def test_node_whose_folder_goes_is_lost_never_made_again_and_back_with_its
 
 async def test_no_acknowledgement_rests_on_a_folder_that_went_between_two_probes(tmp_path: Path) -> None:
     async with running(tmp_path, TwoDisks(), replace(LIMITS, probe=60.0)) as box:
+        assert await box.put(WELL + SICK) == [Status.OK] * 4
         shutil.rmtree(box.folders["b1"])
-        assert await box.put(WELL + SICK) == [Status.OK, Status.OK, Status.IO_ERROR, Status.OK]
+        assert await box.put(WELL + SICK, BLOB + 1) == [Status.OK, Status.OK, Status.IO_ERROR, Status.OK]
+
+
+async def test_folder_replaced_by_a_copy_of_itself_is_not_served_from_what_was_removed(tmp_path: Path) -> None:
+    async with running(tmp_path, TwoDisks(), replace(LIMITS, again=60.0)) as box:
+        shutil.copytree(box.folders["b1"], box.path / "aside")
+        shutil.rmtree(box.folders["b1"])
+        (box.path / "aside").rename(box.folders["b1"])
+        await box.until(["b1"], NodeState.LOST, "another folder")
+        assert (await box.client.open_node(box.folders["b1"])).state is NodeState.UP
+        assert await box.put(["b1"]) == [Status.OK]
+        assert list((box.folders["b1"] / "data" / "packs").iterdir())
 
 
 async def test_folder_that_is_not_there_at_the_start_is_lost_and_served_when_it_comes(tmp_path: Path) -> None:
@@ -306,16 +318,19 @@ async def test_folder_that_is_not_there_at_the_start_is_lost_and_served_when_it_
         assert await box.get(WELL + SICK) == [Status.OK] * 4
 
 
-async def test_copy_of_a_node_at_the_start_does_not_speak_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken"])
+async def test_copy_of_a_node_at_the_start_does_not_speak_for_it(tmp_path: Path, *, broken: bool) -> None:
     async with running(tmp_path, TwoDisks()) as box:
         ids = box.ids
     shutil.rmtree(tmp_path / "b" / "b1")
     shutil.copytree(tmp_path / "a" / "a1", tmp_path / "b" / "b1")
+    if broken:
+        shutil.rmtree(tmp_path / "b" / "b1" / "data" / "packs")
     async with running(tmp_path, TwoDisks()) as box:
         infos = await box.client.stats()
         (lost,) = [info for info in infos if info.state is not NodeState.UP]
-        assert lost.node_id == b""
-        assert "copy" in lost.reason
+        assert (lost.node_id, lost.name, lost.state) == (b"", "b1", NodeState.LOST)
+        assert ("lacks" if broken else "copy") in lost.reason
         assert {info.node_id for info in infos if info.state is NodeState.UP} == {
             ids[name] for name in ("a1", "a2", "b2")
         }
