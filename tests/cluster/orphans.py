@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from cyxcloud.core.ids import BlobId, NodeId, ShardId
 from cyxcloud.meta.placements import unpack_nodes
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
-from tests.cluster.running import Running
+from tests.cluster.running import ROOT, START_SECONDS, Running
+from tests.cluster.s3 import Request, Signing
 
 Held = set[tuple[bytes, ShardId]]
 PAGE = 4000
+HALF_BYTES = 10 << 20
 
 
 async def held(store: Running) -> Held:
@@ -18,8 +24,9 @@ async def held(store: Running) -> Held:
     found: Held = set()
     for path in sorted((store.data / "run").glob("nodes-?.sock")):
         host = HostClient(path, Hello("coordinator", cluster_id=cluster_id, incarnation=incarnation))
-        await host.start()
+        await host.start(START_SECONDS)
         try:
+            assert host.nodes, path
             for node in host.nodes:
                 found |= {(node, shard) for shard in await _list(host, node)}
         finally:
@@ -42,6 +49,24 @@ async def orphans(store: Running) -> Held:
     """On the nodes and of nobody. Rows are read last, so that what is committed meanwhile is nobody's orphan."""
     there = await held(store)
     return there - placed(store)
+
+
+@asynccontextmanager
+async def half_sent(store: Running, path: str) -> AsyncIterator[None]:
+    """A PutObject of which the first half is sent, so that whole chunks of it stand on the nodes."""
+    request = Signing(ROOT).by_header(Request("PUT", path), store.endpoint, "UNSIGNED-PAYLOAD")
+    headers = {"host": f"{store.endpoint.host}:{store.endpoint.port}", "content-length": str(2 * HALF_BYTES)}
+    lines = [
+        f"PUT {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in {**headers, **dict(request.headers)}.items()),
+    ]
+    _, writer = await asyncio.open_connection(store.endpoint.host, store.endpoint.port)
+    try:
+        writer.write("\r\n".join([*lines, "", ""]).encode() + bytes(HALF_BYTES))
+        await writer.drain()
+        yield
+    finally:
+        writer.close()
 
 
 async def _list(host: HostClient, node: NodeId) -> list[ShardId]:
