@@ -190,6 +190,8 @@ class Rack:
     def _read(self, path: Path, expected: bytes) -> NodeStore:
         """In a thread."""
         folder = open_folder(path)
+        if folder.marker.name != path.name and any(bay.path.name == folder.marker.name for bay in self.bays):
+            raise FolderLost(f"{path}: a copy of {folder.marker.name}, which has a folder of its own")
         if expected and folder.identity.node_id != expected:
             raise FolderLost(f"{path}: another node stands in its place, {folder.marker.name}")
         device = self._disk.stat(folder.path).st_dev
@@ -275,7 +277,8 @@ class Rack:
         name, node_id, incarnation = bay.path.name, NodeId(b""), b""
         with contextlib.suppress(FolderUnusable):
             marker = read_marker(bay.path)
-            name, node_id, incarnation = marker.name, marker.node_id, marker.incarnation
+            if marker.name == bay.path.name:
+                node_id, incarnation = marker.node_id, marker.incarnation
         return _told(name, state, str(error), node_id, incarnation)
 
 
