@@ -45,8 +45,8 @@ LOOK_SECONDS = 1.0
 IDLE_SECONDS = 3600.0
 # A write that began before its node was replaced may commit long after into a placement that held nothing before.
 LATE_WRITES_SECONDS = 10.0
-# Each holds some 14 MiB; more would not be faster on two cores.
-IN_FLIGHT = 3
+# One is fetched while another is coded. Each holds some 14 MiB.
+IN_FLIGHT = 2
 # One transaction; at the default rate less than a second's work.
 BATCH = 24
 MIB = 1 << 20
