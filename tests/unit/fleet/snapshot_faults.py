@@ -60,6 +60,7 @@ class Faults:
 class BreakingWriter:
     def __init__(self, writer: Writer, faults: Faults) -> None:
         self._writer, self._faults, self.path = writer, faults, writer.path
+        self.main_file = writer.main_file
 
     def bound_to(self, session: SessionNumber) -> BoundWriter:
         return BoundWriter(self, session)  # type: ignore[arg-type] # all of a writer that is asked for
