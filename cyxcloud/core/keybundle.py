@@ -149,6 +149,12 @@ class Bundle:
         return _MAGIC + self.cluster_id + name.encode("ascii")
 
 
+def cluster_of(data: bytes) -> bytes | None:
+    """Whose bundle it says that it is, unproven; None where it is none."""
+    start = len(_MAGIC)
+    return data[start : start + CLUSTER_ID_BYTES] if data.startswith(_MAGIC) else None
+
+
 def _section_key(master: bytes, name: str) -> bytes:
     return derive(master, b"cyxcloud bundle v1 section " + name.encode("ascii"))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyxcloud.core.durable import DISK, Disk
+from cyxcloud.core.keybundle import cluster_of
 from cyxcloud.core.keyring import BUNDLE, WRAPPED, Keyring, KeyringDamaged, KeyringMissing
 from cyxcloud.core.recovery_code import BadRecoveryCode, RecoveryCode
 
@@ -47,6 +48,9 @@ def refresh(keyring: Keyring, folders: Iterable[Path], *, disk: Disk = DISK) -> 
         try:
             if not folder.parent.is_dir():
                 missed.append((folder, "its folder is not there"))
+                continue
+            if _is_anothers(keyring, folder):
+                missed.append((folder, "it holds the keyring of another store"))
                 continue
             if not _is_current(keyring, folder):
                 keyring.copy_to(folder, disk=disk)
@@ -103,6 +107,13 @@ def _is_current(keyring: Keyring, folder: Path) -> bool:
     return (
         found is not None and found.wrapped == keyring.wrapped and found.bundle == keyring.bundle.encode(keyring.master)
     )
+
+
+def _is_anothers(keyring: Keyring, folder: Path) -> bool:
+    """Whether a node of another store stands there: its copy may be the last one."""
+    found = read_copy(folder)
+    whose = None if found is None else cluster_of(found.bundle)
+    return whose is not None and whose != keyring.cluster_id
 
 
 def _knowledge(keyring: Keyring) -> tuple[int, int]:

@@ -50,6 +50,15 @@ def test_refresh_goes_on_past_a_folder_that_fails(tmp_path: Path) -> None:
     assert refreshed.missed[0][0] == folders[0]
 
 
+def test_refresh_never_writes_over_the_keyring_of_another_store(tmp_path: Path) -> None:
+    ours, theirs = (Keyring.create(tmp_path / name, CODE) for name in ("ours", "theirs"))
+    (folder,) = node_folders(tmp_path, 1)
+    theirs.copy_to(folder)
+    refreshed = refresh(ours, [folder])
+    assert (refreshed.current, [each for each, _ in refreshed.missed]) == ((), [folder])
+    assert read_copy(folder) == Copy(str(folder), theirs.wrapped, theirs.bundle.encode(theirs.master))
+
+
 def test_a_crash_at_any_operation_of_refresh_leaves_copies_that_open(tmp_path: Path) -> None:
     made = Keyring.create(tmp_path / "keys", CODE)
     (folder,) = node_folders(tmp_path, 1)
