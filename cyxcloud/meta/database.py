@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.errors import MetadataDamaged, SchemaMismatch
+from cyxcloud.meta.errors import SchemaMismatch
 from cyxcloud.meta.statement import SQLITE
 from cyxcloud.meta.turns import open_lock, turn
 from cyxcloud.meta.writer import Writer, open_writable
@@ -82,12 +82,6 @@ class Database:
         """What SQLite's own check of the whole file finds (reads everything)."""
         found = [str(row[0]) for row in self.reader().driver.execute("PRAGMA integrity_check")]
         return [] if found == ["ok"] else found
-
-    def check_quickly(self) -> None:
-        """The structure of every page, without comparing indexes to tables."""
-        found = [str(row[0]) for row in self.reader().driver.execute("PRAGMA quick_check(3)")]
-        if found != ["ok"]:
-            raise MetadataDamaged(f"{self.path}: {'; '.join(found)}")
 
     def close(self) -> None:
         """Close the readers of all threads; none of them may be in use."""

@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from cyxcloud.meta import cluster
 from cyxcloud.meta.database import REVISION, Database, open_database
-from cyxcloud.meta.errors import MetadataDamaged, SchemaMismatch
+from cyxcloud.meta.errors import SchemaMismatch
 from cyxcloud.meta.migrations import config
 from cyxcloud.meta.postgres import PostgresDatabase
 from cyxcloud.meta.schema import metadata
@@ -95,17 +95,6 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaMismatch, match="none"):
         database.check_revision()
     database.close()
-
-
-def test_damage_is_found(database: Database) -> None:
-    database.check_quickly()
-    database.close()
-    data = bytearray(database.path.read_bytes())
-    for at in range(8192, len(data), 4096):
-        data[at : at + 100] = b"\x5a" * 100
-    database.path.write_bytes(data)
-    with pytest.raises((MetadataDamaged, sqlite3.DatabaseError)):
-        database.check_quickly()
 
 
 def test_open_database_takes_a_path_or_a_url(tmp_path: Path) -> None:
