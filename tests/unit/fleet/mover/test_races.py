@@ -54,6 +54,29 @@ async def test_a_chunk_deleted_during_repair_stays_deleted(rig: MoverRig) -> Non
     assert (rig.copies(blob), repairs.count(rig.reader), strays.count(rig.reader)) == (0, 0, 0)
 
 
+async def test_a_shard_that_is_put_after_its_blob_is_gone_goes_at_once(rig: MoverRig) -> None:
+    """The deletion's orders have been carried out before the put arrives."""
+    blob = rig.put()
+    mover = rig.mover()
+    pending = [True]
+    for host in rig.hosts:
+        put = host.put
+
+        async def late(*args: Any, put: Any = put, **options: Any) -> Any:
+            if pending:
+                pending.clear()
+                rig.delete(blob)
+                await rig.clean()
+            return await put(*args, **options)
+
+        host.put = late  # type: ignore[method-assign]
+    rig.lose(2)
+    await rig.run(mover)
+    rig.set_state(2, UP)
+    await rig.clean()
+    assert (rig.copies(blob), strays.count(rig.reader)) == (0, 0)
+
+
 async def test_a_chunk_deleted_during_repair_and_not_gone_yet_goes_whole(rig: MoverRig) -> None:
     blob = rig.put()
     mover = rig.mover()

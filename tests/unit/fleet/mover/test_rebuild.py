@@ -101,6 +101,16 @@ async def test_nine_shards_give_nothing_and_send_nothing() -> None:
         assert all(not plane.memory[0].shards[node] for node in task.homes[: M + 1])
 
 
+async def test_a_chunk_is_not_placed_before_every_new_shard_is_durable() -> None:
+    with rig(nodes_each=WIDTH + 2) as plane:
+        ref, _ = await plane.store(DATA)
+        task = moving(plane, ref, 0, 1)
+        plane.memory[0].state[task.homes[1]] = Status.FULL
+        done = await Rebuilder(plane.plane).heal(task)
+        assert not done.placed
+        assert "shard 1: FULL" in done.problem
+
+
 async def test_a_try_that_was_broken_off_is_built_on() -> None:
     """Five old nodes are gone, but one of their shards stands on its new node already."""
     with rig(nodes_each=WIDTH + 5) as plane:
