@@ -132,7 +132,7 @@ def _from_mirror(mirror: Path) -> Source:
             standing = restore_from_mirror(mirror, path)
         except MirrorUnusable as error:
             raise CommandError(f"{error}; nothing was changed") from None
-        return Copied(str(mirror), 0, standing.clock_ms)
+        return Copied(str(mirror), 0, standing.clock_ms, lacks_nothing=True)
 
     return bring_mirror
 

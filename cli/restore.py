@@ -47,11 +47,13 @@ INCARNATION_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A database file that was brought back, not yet in its place; `taken_at_ms`: when it was true."""
+    """A database file that was brought back, not yet in its place; `taken_at_ms`: when it was true. `lacks_nothing`:
+    it claims to be as new as the store was, as a mirror does."""
 
     source: str
     sequence: int
     taken_at_ms: int
+    lacks_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def put_in_place(home: Home, copied: Copied, remains: Remains, now_ms: int, disk
     fresh_meta, fresh_keys = _fresh_name(home.meta), _fresh(home.keys, disk)
     database = Database(fresh_meta / DATABASE)
     try:
-        objects = _bring_up(database, remains, incarnation, now_ms)
+        objects = _bring_up(database, remains, incarnation, now_ms, lacks_nothing=copied.lacks_nothing)
         credentials = _root_credentials(database, remains.keyring)
     except (sqlite3.DatabaseError, MetaError, KeyringDamaged) as error:
         raise CommandError(f"what was brought back cannot be used: {error}; nothing was changed") from error
@@ -151,7 +153,7 @@ def _fresh(folder: Path, disk: Disk = DISK) -> Path:
     return fresh
 
 
-def _bring_up(database: Database, remains: Remains, incarnation: bytes, now_ms: int) -> int:
+def _bring_up(database: Database, remains: Remains, incarnation: bytes, now_ms: int, *, lacks_nothing: bool) -> int:
     """Checked, of this release, of a new incarnation, with its nodes where they were found; gives its objects."""
     if problems := database.problems():
         raise CommandError(f"the database that was brought back is damaged: {problems[0]}; nothing was changed")
@@ -161,6 +163,11 @@ def _bring_up(database: Database, remains: Remains, incarnation: bytes, now_ms: 
     if known is None:
         raise CommandError("the database that was brought back holds no store; nothing was changed")
     check_keyring(remains.keyring, known, "the copies that were found")
+    if lacks_nothing and cluster.snapshot_sequence(database.reader()) < remains.newest_sequence:
+        raise CommandError(
+            "the mirror fell behind before the store was lost: the nodes hold a newer snapshot. Leave --from-mirror "
+            "out to restore that; nothing was changed"
+        )
     places = {each.marker.node_id: each.path for each in remains.nodes}
 
     def renew(conn: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,15 @@ def test_restore_gives_database_and_nodes_a_new_incarnation(lost: Lost) -> None:
     aside = lost.home.path / "keys.before-restore-1" / "root-credentials"
     assert lost.home.root_credentials.read_bytes() == aside.read_bytes()
     assert oct(lost.home.root_credentials.stat().st_mode)[-3:] == "600"
+
+
+def test_restore_of_a_mirror_that_the_nodes_are_ahead_of_is_refused(lost: Lost) -> None:
+    """Its disk went before the home's, so that it could not even be marked."""
+    copied = replace(bring(lost.home, lost.source), lacks_nothing=True)
+    with pytest.raises(CommandError, match="the mirror fell behind"):
+        put_in_place(lost.home, copied, lost.remains(), NOW_MS)
+    assert not list(lost.home.path.glob("*.before-restore-*"))
+    put_in_place(lost.home, copied, replace(lost.remains(), newest_sequence=0), NOW_MS)
 
 
 def test_restore_of_a_damaged_database_changes_nothing(lost: Lost) -> None:
