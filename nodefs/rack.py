@@ -50,6 +50,7 @@ class Bay:
     store: NodeStore | None = None
     closed: NodeInfo | None = None  # what is told of it while it is not open
     opening: asyncio.Future[NodeInfo] | None = None
+    emptying: bool = False  # what is under way ends in its being lost
     attempts: int = 0  # at opening it, that did not last
     due_at: float | None = None  # when the next one may be made
     opened_at: float = 0.0
@@ -93,8 +94,10 @@ class Rack:
         bay = next((bay for bay in self.bays if bay.path == path), None)
         if bay is None:
             bay = Bay(path)
-        if bay.opening is not None:
-            return await asyncio.shield(bay.opening)
+        while bay.opening is not None:
+            if not bay.emptying:
+                return await asyncio.shield(bay.opening)
+            await asyncio.wait([bay.opening])
         store = bay.store
         if store is not None and not store.fault and await in_thread(lambda: _is_as_opened(store, self._disk)):
             return store.info()
@@ -119,11 +122,13 @@ class Rack:
     async def _emptied(self, bay: Bay, told: NodeInfo) -> None:
         bay.opening = asyncio.get_running_loop().create_future()
         bay.opening.add_done_callback(_looked_at)
+        bay.emptying = True
         try:
             await self._take_out(bay, told)
         finally:
             bay.opening.set_exception(HostRefused(Status.DOWN, told.reason))
             bay.opening = bay.due_at = None
+            bay.emptying = False
 
     def mend(self, time: float, well: Collection[int]) -> None:
         """Open again what is due: nodes whose store failed, on disks that are well, and unusable folders."""

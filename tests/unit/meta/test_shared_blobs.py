@@ -42,6 +42,7 @@ class Race:
     rng: random.Random
     ids: IdSource = field(default_factory=lambda: IdSource(SESSION))
     outcomes: dict[str, int] = field(default_factory=dict)
+    completing: set[UploadId] = field(default_factory=set)
 
     async def run(self, name: str, change: Callable[[Connection], None]) -> None:
         try:
@@ -140,10 +141,17 @@ class Race:
         await self.run("begin", lambda conn: uploads.create(conn, row))
 
     async def complete(self) -> None:
-        """Frozen, read and committed in three steps, the last part left out."""
+        """Frozen, read and committed in three steps, the last part left out; a process does each upload's once."""
         upload = self._some_upload()
-        if upload is None:
+        if upload is None or upload in self.completing:
             return
+        self.completing.add(upload)
+        try:
+            await self._complete(upload)
+        finally:
+            self.completing.discard(upload)
+
+    async def _complete(self, upload: UploadId) -> None:
         row = await self.rng.choice(self.writers).submit(lambda conn: uploads.freeze(conn, upload, SESSION, b"r", 1))
         if row is None:
             return
