@@ -14,18 +14,18 @@ import random
 import secrets
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import alembic.util
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli import access, cleanstop, layout, mirror
 from cli.access import NewKey, NewUser
 from cli.consistency import refuse_mismatch
 from cli.home import Home
 from cli.layout import Layout
+from cli.new_node import new_node
 from cli.options import CommandError
 from cli.store import REFUSALS, change, database_of, open_keyring, refusal
 from cli.survival import Survival, survival
@@ -43,7 +43,6 @@ from cyxcloud.meta.database import REVISION, Database
 from cyxcloud.meta.rows import GONE, ClusterRow, NodeRow, PlacementRow, PlacementState
 from fleet.keycopies import copy_folders, node_folder
 from fleet.pool import UP, Candidate, Profile, make_pool
-from nodefs.provision import create_node
 
 log = structlog.get_logger(__name__)
 
@@ -136,35 +135,11 @@ def _create(home: Home, database: Database, settings: Settings, given: FirstStar
 
 
 def _make_nodes(home: Home, plan: Layout, keyring: Keyring, incarnation: bytes, now_ms: int) -> list[NodeRow]:
-    signing_key = Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator)
-    public_key = signing_key.public_key().public_bytes_raw()
-    rows = []
-    for number, node in enumerate(plan.nodes, start=1):
-        data_dir = home.data_dirs[node.disk]
-        folder = data_dir / "nodes" / node.name
-        node_id = create_node(folder, node.name, keyring.cluster_id, incarnation, public_key)
-        keyring.copy_to(folder / "keyring")
-        rows.append(
-            NodeRow(
-                number=NodeNumber(number),
-                node_id=node_id,
-                name=node.name,
-                endpoint=folder.as_uri(),
-                host="local",
-                disk=str(data_dir),
-                zone="",
-                operator="",
-                state=UP,
-                reason="",
-                total_bytes=0,
-                used_bytes=0,
-                free_bytes=0,
-                shard_count=0,
-                seen_at_ms=now_ms,
-                joined_at_ms=now_ms,
-            )
-        )
-    return rows
+    made = [new_node(keyring, incarnation, node.name, home.data_dirs[node.disk], now_ms) for node in plan.nodes]
+    return [
+        replace(row, number=NodeNumber(number), state=UP, reason="", since_ms=0)
+        for number, row in enumerate(made, start=1)
+    ]
 
 
 def _pool(rows: Sequence[NodeRow], profile: Profile) -> list[PlacementRow]:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from cli import mirror
 from cli.home import Home, is_running
+from cli.hosts import connected, open_on
 from cli.new_node import new_node
-from cli.node_hosts import node_hosts, open_on
 from cli.options import CommandError
 from cli.store import Store
 from cli.survival import Survival, survival
@@ -29,7 +29,7 @@ from cyxcloud.meta import blobs, cluster, nodes, placements, strays
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.mirror_state import read_state
-from cyxcloud.meta.rows import GONE, ClusterRow, NodeRow, PlacementState
+from cyxcloud.meta.rows import GONE, NodeRow, PlacementState
 from fleet.mover.plan import RETIRED
 from fleet.nodewatch import pool_candidates, publish_pool
 from fleet.pool import Profile, TooFewNodes, make_pool
@@ -69,7 +69,7 @@ def add_disk(store: Store, folder: Path, count: int | None = None) -> Added:
     names = _new_names(nodes.read_all(store.reader), count if count is not None else _fair_count(rows))
     made = [new_node(store.keyring, known.incarnation, name, data_dir, now_ms) for name in names]
     store.change(lambda conn: _add(conn, made))
-    opened = is_running(home) and asyncio.run(_open_all(home, known, made))
+    opened = is_running(home) and asyncio.run(_open_all(store, made))
     return Added(tuple(names), opened)
 
 
@@ -156,9 +156,9 @@ def _add(conn: Connection, made: Sequence[NodeRow]) -> None:
     cluster.bump(conn, Epoch.TOPOLOGY)
 
 
-async def _open_all(home: Home, known: ClusterRow, made: Sequence[NodeRow]) -> bool:
+async def _open_all(store: Store, made: Sequence[NodeRow]) -> bool:
     """Spread over the hosts there are."""
-    async with node_hosts(home, known) as hosts:
+    async with connected(store) as hosts:
         if not hosts:
             return False
         folders = [Path(row.endpoint.removeprefix("file://")) for row in made]

@@ -1,18 +1,23 @@
-"""Connections to the node hosts of a running store, for commands that look at shards."""
+"""Connections to the node hosts of a running store, for commands that look at shards or have a folder opened."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from cli.store import Store
+from cyxcloud.core.ids import NodeId
 from cyxcloud.meta import cluster
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
-from cyxcloud.wire.status import HostUnavailable
+from cyxcloud.wire.status import HostRefused, HostUnavailable
 
 CONNECT_SECONDS = 5.0
+# A host that still serves a folder that was moved away finds that out within this time.
+OPEN_SECONDS = 20.0
+POLL_SECONDS = 0.2
 
 
 @asynccontextmanager
@@ -28,6 +33,18 @@ async def connected(store: Store) -> AsyncIterator[list[HostClient]]:
     finally:
         for host in hosts:
             await host.close()
+
+
+async def open_on(host: HostClient, node: NodeId, folder: Path) -> bool:
+    """Whether the host now serves this node."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + OPEN_SECONDS
+    while loop.time() < deadline:
+        with suppress(HostRefused, HostUnavailable):
+            if (await host.open_node(folder)).node_id == node:
+                return True
+        await asyncio.sleep(POLL_SECONDS)
+    return False
 
 
 async def _start(host: HostClient) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.home import Home, is_running
+from cli.hosts import connected, open_on
 from cli.new_node import new_node
-from cli.node_hosts import node_hosts, open_on
 from cli.options import CommandError
 from cli.store import Store
 from cyxcloud.core.clock import SystemClock
@@ -60,7 +60,7 @@ def replace_node(store: Store, name: str, *, disk: Path | None = None, force: bo
         _move_aside(folder)
     made = _make(store, known, row, data_dir)
     store.change(lambda conn: _write(conn, row, made, moved_to))
-    opened = running and asyncio.run(_open(home, known, row, made, folder))
+    opened = running and asyncio.run(_open(store, row, made, folder))
     return Replaced(name, made.node_id, folder, "" if moved_to is None else str(moved_to), opened)
 
 
@@ -124,9 +124,9 @@ def _now_ms(conn: Connection) -> int:
     return SystemClock().now_ms() if kept is None else max(kept[0], SystemClock().now_ms())
 
 
-async def _open(home: Home, known: ClusterRow, old: NodeRow, made: NodeRow, folder: Path) -> bool:
+async def _open(store: Store, old: NodeRow, made: NodeRow, folder: Path) -> bool:
     """Ask the host that served the old node; no other may, or two would write to one folder after the next start."""
-    async with node_hosts(home, known) as hosts:
+    async with connected(store) as hosts:
         for host in hosts:
             with contextlib.suppress(HostUnavailable):
                 if any(info.node_id == old.node_id or info.name == old.name for info in await host.stats()):

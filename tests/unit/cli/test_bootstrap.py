@@ -219,10 +219,10 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-@pytest.mark.parametrize("victim", ["upgrade", "Keyring.create", "create_node", "change", "_write_credentials"])
+@pytest.mark.parametrize("victim", ["upgrade", "Keyring.create", "new_node", "change", "_write_credentials"])
 def test_killed_first_start_begins_anew(home: Home, monkeypatch: pytest.MonkeyPatch, victim: str) -> None:
     """Killed in each step of the first start; the next one makes a whole store whose secrets it tells."""
-    left = 1 if victim != "create_node" else 3
+    left = 1 if victim != "new_node" else 3
     owner, name = {
         "upgrade": (Database, "upgrade"),
         "Keyring.create": (Keyring, "create"),
