@@ -1,4 +1,4 @@
-"""A request's body on its way in: aiohttp's reader, framing taken off, digests kept beside it.
+"""A request's body on its way in: aiohttp's reader or the socket, framing taken off, digests kept beside it.
 
 Nothing is decided here: a wrong digest, chunk signature or length raises, and whoever reads has committed nothing yet.
 `100 Continue` goes out with the first read, so a request that is refused before never sends its body.
@@ -20,6 +20,7 @@ from cyxcloud.objects.body import Digests
 from s3gw.body import BodyPlan
 from s3gw.body_errors import BodyError, BodyFault
 from s3gw.errors import Code, S3Error
+from s3gw.receiving import LEAST_BYTES, StraightReceiver
 
 # A client that sends nothing for so long holds memory for nothing; S3's own limit is about the same.
 IDLE_SECONDS = 30.0
@@ -42,6 +43,8 @@ class RequestBody:
         self._ended = False
         self._wants_continue = request.headers.get("Expect", "").lower() == "100-continue"
         self._transport = request.transport
+        self._taken = 0  # of the reader, or past it
+        self._straight = None if plan.framed or plan.size is None else StraightReceiver.of(request)
 
     def compute(self, algorithm: Algorithm) -> None:
         """Keep this checksum too, though the client gives none. Before anything is read."""
@@ -50,8 +53,12 @@ class RequestBody:
     async def fill(self, into: memoryview) -> int:
         at, room = 0, len(into)
         while at < room:
-            if not self._pieces and not await self._receive():
-                break
+            if not self._pieces:
+                if got := await self._receive_straight(into[at:]):
+                    at += got
+                    continue
+                if not await self._receive():
+                    break
             piece = self._pieces[0]
             size = len(piece)
             if size <= room - at:
@@ -92,12 +99,30 @@ class RequestBody:
         self.finish()
         return document
 
+    async def _receive_straight(self, into: memoryview) -> int:
+        """How many bytes now lie in the buffer; 0 where they come, or have come already, by aiohttp's reader."""
+        if self._straight is None or self.length is None or self._reader.total_bytes != self._taken:
+            return 0
+        room = min(len(into), self.length - self._taken)
+        if room < LEAST_BYTES or self._reader.is_eof() or self._reader.exception() is not None:
+            return 0
+        if self._wants_continue:
+            self._send_continue()
+        try:
+            got = await self._straight.fill(into[:room], IDLE_SECONDS)
+        except TimeoutError:
+            raise S3Error(Code.REQUEST_TIMEOUT) from None
+        self._taken += got
+        self._decoder.feed(into[:got])
+        return got
+
     async def _receive(self) -> bool:
         """More pieces, or the end, which is checked against what was announced."""
         while not self._ended:
             if self._wants_continue:
                 self._send_continue()
             data = await self._next()
+            self._taken += len(data)
             if data:
                 pieces = self._decoder.feed(data)
                 if pieces:
