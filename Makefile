@@ -5,8 +5,8 @@ BIN := .venv/bin
 DATA ?= ./data
 # Options of `cyxcloud up`, for example: make up ARGS="--listen 0.0.0.0:9000"
 ARGS ?=
-# Two processes suit the two cores that the tests' time limits were measured on.
-TEST_WORKERS ?= 2
+# On two cores; many tests wait for processes to start or to be killed.
+TEST_WORKERS ?= 3
 
 .PHONY: install dev up test long clients check bench clean
 
