@@ -219,6 +219,7 @@ class _Worker:
             store.topology.refresh()
         if epochs.access != self.epochs.access:
             self.gateway.credentials.forget()
+            store.accounts.forget()
         if epochs.keys != self.epochs.keys:
             store.wrapping.reload()
         self.epochs = epochs

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow
+from cyxcloud.objects import bucket_config
+from cyxcloud.objects.bucket_config import BucketConfig
 from cyxcloud.objects.principal import Principal
 from cyxcloud.objects.store import Store
 from cyxcloud.shards.frames import Buffer
@@ -40,6 +42,10 @@ class RequestContext(NamedTuple):
     def bucket(self) -> BucketRow:
         assert self.row is not None, "the operation's row names a bucket, so the pipeline has found it"
         return self.row
+
+    @property
+    def config(self) -> BucketConfig:
+        return bucket_config.of(self.store, self.bucket)
 
     @property
     def body(self) -> RequestBody:

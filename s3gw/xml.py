@@ -57,11 +57,11 @@ def _key_writer(*, url_encode: bool) -> Callable[[bytes], str]:
     return _quote_key if url_encode else _escape_key
 
 
-def _document(root: str, body: str) -> bytes:
+def document(root: str, body: str) -> bytes:
     return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{body}</{root}>'.encode()
 
 
-def _optional(name: str, value: str) -> str:
+def optional(name: str, value: str) -> str:
     return f"<{name}>{value}</{name}>" if value else ""
 
 
@@ -69,7 +69,7 @@ def _truncated(*, truncated: bool) -> str:
     return "<IsTruncated>true</IsTruncated>" if truncated else "<IsTruncated>false</IsTruncated>"
 
 
-def _person(element: str, owner: Owner) -> str:
+def person(element: str, owner: Owner) -> str:
     name = escape(owner.display_name)
     return f"<{element}><ID>{escape(owner.id)}</ID><DisplayName>{name}</DisplayName></{element}>"
 
@@ -96,15 +96,15 @@ def list_buckets(owner: Owner, lines: Iterable[BucketLine], *, prefix: str = "",
             for name, created_ms, region in lines
         ]
     )
-    rest = _optional("ContinuationToken", escape(continuation_token)) + _optional("Prefix", escape(prefix))
-    return _document("ListAllMyBucketsResult", f"{_person('Owner', owner)}<Buckets>{buckets}</Buckets>{rest}")
+    rest = optional("ContinuationToken", escape(continuation_token)) + optional("Prefix", escape(prefix))
+    return document("ListAllMyBucketsResult", f"{person('Owner', owner)}<Buckets>{buckets}</Buckets>{rest}")
 
 
 def list_objects(page: ObjectPage, *, marker: str = "", next_marker: bytes = b"") -> bytes:
     """Version 1. `next_marker` is given only where S3 does: a truncated page of a listing with a delimiter."""
     write_key = _key_writer(url_encode=page.url_encode)
-    head = f"<Marker>{write_key(marker.encode())}</Marker>{_optional('NextMarker', write_key(next_marker))}"
-    return _document("ListBucketResult", _object_page(page, head, write_key, _echoed_prefix(page, write_key)))
+    head = f"<Marker>{write_key(marker.encode())}</Marker>{optional('NextMarker', write_key(next_marker))}"
+    return document("ListBucketResult", _object_page(page, head, write_key, _echoed_prefix(page, write_key)))
 
 
 def _echoed_prefix(page: ObjectPage, write_key: Callable[[bytes], str]) -> str:
@@ -121,15 +121,15 @@ def list_objects_v2(
     write_key = _key_writer(url_encode=page.url_encode)
     token = "" if continuation_token is None else f"<ContinuationToken>{escape(continuation_token)}</ContinuationToken>"
     head = (
-        f"{_optional('StartAfter', write_key(start_after.encode()))}"
-        f"{token}{_optional('NextContinuationToken', escape(next_token))}"
+        f"{optional('StartAfter', write_key(start_after.encode()))}"
+        f"{token}{optional('NextContinuationToken', escape(next_token))}"
         f"<KeyCount>{len(page.lines) + len(page.common_prefixes)}</KeyCount>"
     )
-    return _document("ListBucketResult", _object_page(page, head, write_key, write_key(page.prefix.encode())))
+    return document("ListBucketResult", _object_page(page, head, write_key, write_key(page.prefix.encode())))
 
 
 def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str], prefix: str) -> str:
-    owner = "" if page.owner is None else _person("Owner", page.owner)
+    owner = "" if page.owner is None else person("Owner", page.owner)
     # Most keys read the same raw, escaped and URL encoded: one look at all of them saves a look at each.
     all_plain = not b"".join([line[0] for line in page.lines]).translate(None, _PLAIN)
     write_line_key = bytes.decode if all_plain else write_key
@@ -143,7 +143,7 @@ def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str],
     )
     return (
         f"<Name>{page.bucket}</Name><Prefix>{prefix}</Prefix>{head}"
-        f"<MaxKeys>{page.max_keys}</MaxKeys>{_optional('Delimiter', write_key(page.delimiter.encode()))}"
+        f"<MaxKeys>{page.max_keys}</MaxKeys>{optional('Delimiter', write_key(page.delimiter.encode()))}"
         f"{_encoding(url_encode=page.url_encode)}{_truncated(truncated=page.truncated)}"
         f"{contents}{_common_prefixes(page.common_prefixes, write_key)}"
     )
@@ -155,12 +155,12 @@ def _encoding(*, url_encode: bool) -> str:
 
 def location_constraint(region: str) -> bytes:
     """An empty region is us-east-1, which S3 has always written as nothing."""
-    return _document("LocationConstraint", escape(region))
+    return document("LocationConstraint", escape(region))
 
 
 def initiate_multipart_upload(bucket: str, key: bytes, upload_id: str) -> bytes:
     body = f"<Bucket>{bucket}</Bucket><Key>{_escape_key(key)}</Key><UploadId>{upload_id}</UploadId>"
-    return _document("InitiateMultipartUploadResult", body)
+    return document("InitiateMultipartUploadResult", body)
 
 
 def complete_multipart_upload(
@@ -170,7 +170,7 @@ def complete_multipart_upload(
         f"<Location>{escape(location)}</Location><Bucket>{bucket}</Bucket><Key>{_escape_key(key)}</Key>"
         f"<ETag>&quot;{etag}&quot;</ETag>{_checksum_and_type(checksum)}"
     )
-    return _document("CompleteMultipartUploadResult", body)
+    return document("CompleteMultipartUploadResult", body)
 
 
 def copy_object(etag: str, modified_ms: int, checksum: Checksum | None = None) -> bytes:
@@ -183,21 +183,21 @@ def copy_part(etag: str, modified_ms: int, checksum: Checksum | None = None) -> 
 
 def _copied(root: str, etag: str, modified_ms: int, checksum: str) -> bytes:
     body = f"<LastModified>{iso_time(modified_ms)}</LastModified><ETag>&quot;{etag}&quot;</ETag>{checksum}"
-    return _document(root, body)
+    return document(root, body)
 
 
 def list_parts(page: PartPage) -> bytes:
     next_marker = page.lines[-1].number if page.lines else 0
     body = (
         f"<Bucket>{page.bucket}</Bucket><Key>{_escape_key(page.key)}</Key><UploadId>{page.upload_id}</UploadId>"
-        f"{_person('Initiator', page.owner)}{_person('Owner', page.owner)}"
+        f"{person('Initiator', page.owner)}{person('Owner', page.owner)}"
         f"<StorageClass>{page.storage_class}</StorageClass>"
         f"<PartNumberMarker>{page.part_number_marker}</PartNumberMarker>"
         f"<NextPartNumberMarker>{next_marker}</NextPartNumberMarker><MaxParts>{page.max_parts}</MaxParts>"
-        f"{_truncated(truncated=page.truncated)}{_optional('ChecksumAlgorithm', page.checksum_algorithm)}"
-        f"{_optional('ChecksumType', page.checksum_type)}{''.join([_part(line) for line in page.lines])}"
+        f"{_truncated(truncated=page.truncated)}{optional('ChecksumAlgorithm', page.checksum_algorithm)}"
+        f"{optional('ChecksumType', page.checksum_type)}{''.join([_part(line) for line in page.lines])}"
     )
-    return _document("ListPartsResult", body)
+    return document("ListPartsResult", body)
 
 
 def _part(line: PartLine) -> str:
@@ -209,44 +209,44 @@ def _part(line: PartLine) -> str:
 
 def list_multipart_uploads(page: UploadPage) -> bytes:
     write_key = _key_writer(url_encode=page.url_encode)
-    people = _person("Initiator", page.owner) + _person("Owner", page.owner)
+    people = person("Initiator", page.owner) + person("Owner", page.owner)
     body = (
         f"<Bucket>{page.bucket}</Bucket><KeyMarker>{write_key(page.key_marker.encode())}</KeyMarker>"
         f"<UploadIdMarker>{escape(page.upload_id_marker)}</UploadIdMarker>"
-        f"{_optional('NextKeyMarker', write_key(page.next_key_marker))}"
-        f"{_optional('NextUploadIdMarker', escape(page.next_upload_id_marker))}"
+        f"{optional('NextKeyMarker', write_key(page.next_key_marker))}"
+        f"{optional('NextUploadIdMarker', escape(page.next_upload_id_marker))}"
         f"<Prefix>{write_key(page.prefix.encode())}</Prefix>"
-        f"{_optional('Delimiter', write_key(page.delimiter.encode()))}"
+        f"{optional('Delimiter', write_key(page.delimiter.encode()))}"
         f"{_encoding(url_encode=page.url_encode)}<MaxUploads>{page.max_uploads}</MaxUploads>"
         f"{_truncated(truncated=page.truncated)}{''.join([_upload(line, people, write_key) for line in page.lines])}"
         f"{_common_prefixes(page.common_prefixes, write_key)}"
     )
-    return _document("ListMultipartUploadsResult", body)
+    return document("ListMultipartUploadsResult", body)
 
 
 def _upload(line: UploadLine, people: str, write_key: Callable[[bytes], str]) -> str:
     return (
         f"<Upload><Key>{write_key(line.key)}</Key><UploadId>{line.upload_id}</UploadId>{people}"
         f"<StorageClass>{line.storage_class}</StorageClass><Initiated>{iso_time(line.initiated_ms)}</Initiated>"
-        f"{_optional('ChecksumAlgorithm', line.checksum_algorithm)}{_optional('ChecksumType', line.checksum_type)}"
+        f"{optional('ChecksumAlgorithm', line.checksum_algorithm)}{optional('ChecksumType', line.checksum_type)}"
         "</Upload>"
     )
 
 
 def delete_result(deleted: Iterable[DeletedLine], failed: Iterable[FailedLine]) -> bytes:
     body = "".join([_deleted(line) for line in deleted]) + "".join([_failed(line) for line in failed])
-    return _document("DeleteResult", body)
+    return document("DeleteResult", body)
 
 
 def _deleted(line: DeletedLine) -> str:
     marker = line.delete_marker_version_id
-    made = f"<DeleteMarker>true</DeleteMarker>{_optional('DeleteMarkerVersionId', marker)}" if marker else ""
-    version = _optional("VersionId", escape(line.version_id or ""))
+    made = f"<DeleteMarker>true</DeleteMarker>{optional('DeleteMarkerVersionId', marker)}" if marker else ""
+    version = optional("VersionId", escape(line.version_id or ""))
     return f"<Deleted><Key>{_escape_key(line.key)}</Key>{version}{made}</Deleted>"
 
 
 def _failed(line: FailedLine) -> str:
-    version = _optional("VersionId", escape(line.version_id or ""))
+    version = optional("VersionId", escape(line.version_id or ""))
     return (
         f"<Error><Key>{_escape_key(line.key)}</Key>{version}<Code>{line.code.text}</Code>"
         f"<Message>{escape(line.message)}</Message></Error>"
@@ -258,10 +258,10 @@ def object_attributes(page: AttributesPage) -> bytes:
     checksum = "" if page.checksum is None else f"<Checksum>{_checksum_and_type(page.checksum)}</Checksum>"
     size = "" if page.size is None else f"<ObjectSize>{page.size}</ObjectSize>"
     body = (
-        f"{_optional('ETag', page.etag or '')}{checksum}{_object_parts(page)}"
-        f"{_optional('StorageClass', page.storage_class or '')}{size}"
+        f"{optional('ETag', page.etag or '')}{checksum}{_object_parts(page)}"
+        f"{optional('StorageClass', page.storage_class or '')}{size}"
     )
-    return _document("GetObjectAttributesResponse", body)
+    return document("GetObjectAttributesResponse", body)
 
 
 def _object_parts(page: AttributesPage) -> str:
@@ -289,8 +289,8 @@ def error(failure: S3Error, resource: str, request_id: str, host_id: str = "") -
     fields = "".join([f"<{_camel(name)}>{_field(value)}</{_camel(name)}>" for name, value in failure.fields.items()])
     return (
         f"{DECLARATION}<Error><Code>{failure.code.text}</Code><Message>{escape(failure.message)}</Message>{fields}"
-        f"{_optional('Resource', escape(resource))}<RequestId>{request_id}</RequestId>"
-        f"{_optional('HostId', escape(host_id))}</Error>"
+        f"{optional('Resource', escape(resource))}<RequestId>{request_id}</RequestId>"
+        f"{optional('HostId', escape(host_id))}</Error>"
     ).encode()
 
 

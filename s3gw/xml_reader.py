@@ -63,14 +63,14 @@ class Many:
     limit: int
 
 
-_TEXT = Text()
+TEXT = Text()
 _DELETE = Struct(
     {
         "Object": Many(
-            Struct({"Key": _TEXT, "VersionId": _TEXT, "ETag": _TEXT, "LastModifiedTime": _TEXT, "Size": _TEXT}),
+            Struct({"Key": TEXT, "VersionId": TEXT, "ETag": TEXT, "LastModifiedTime": TEXT, "Size": TEXT}),
             MAX_KEYS_A_DELETE,
         ),
-        "Quiet": _TEXT,
+        "Quiet": TEXT,
     }
 )
 _COMPLETE = Struct(
@@ -78,7 +78,7 @@ _COMPLETE = Struct(
         "Part": Many(
             Struct(
                 dict.fromkeys(
-                    ["PartNumber", "ETag", *(f"Checksum{name}" for name in _CHECKSUMS + _UNBUILT_CHECKSUMS)], _TEXT
+                    ["PartNumber", "ETag", *(f"Checksum{name}" for name in _CHECKSUMS + _UNBUILT_CHECKSUMS)], TEXT
                 )
             ),
             MAX_PARTS,
@@ -87,10 +87,10 @@ _COMPLETE = Struct(
 )
 _CREATE_BUCKET = Struct(
     {
-        "LocationConstraint": _TEXT,
-        "Location": Struct({"Type": _TEXT, "Name": _TEXT}),
-        "Bucket": Struct({"DataRedundancy": _TEXT, "Type": _TEXT}),
-        "Tags": Struct({"Tag": Many(Struct({"Key": _TEXT, "Value": _TEXT}), 50)}),
+        "LocationConstraint": TEXT,
+        "Location": Struct({"Type": TEXT, "Name": TEXT}),
+        "Bucket": Struct({"DataRedundancy": TEXT, "Type": TEXT}),
+        "Tags": Struct({"Tag": Many(Struct({"Key": TEXT, "Value": TEXT}), 50)}),
     }
 )
 
@@ -109,15 +109,15 @@ class _Reader:
         parent = self._shapes[-1]
         known = parent.tags.get(tag) if isinstance(parent, Struct) else None
         if known is None:
-            raise _malformed()
+            raise malformed()
         name, shape = known
         siblings = self._values[-1]
         if isinstance(shape, Many):
             if len(siblings.setdefault(name, [])) >= shape.limit:
-                raise _malformed()
+                raise malformed()
             shape = shape.item
         elif name in siblings:
-            raise _malformed()
+            raise malformed()
         self._names.append(name)
         self._shapes.append(shape)
         self._text.clear()
@@ -128,9 +128,9 @@ class _Reader:
         if isinstance(self._shapes[-1], Text):
             self._text.append(text)
             if sum(map(len, self._text)) > MAX_TEXT_CHARACTERS:
-                raise _malformed()
+                raise malformed()
         elif not text.isspace():
-            raise _malformed()
+            raise malformed()
 
     def end(self, _tag: str) -> None:
         name, shape = self._names.pop(), self._shapes.pop()
@@ -143,13 +143,13 @@ class _Reader:
             siblings[name] = value
 
     def refuse(self, *_declaration: object) -> None:
-        raise _malformed()
+        raise malformed()
 
 
 def read(body: bytes, root: str, shape: Struct, limit_bytes: int) -> dict[str, Value]:
     """The document's elements by name; a Text is a str, a Struct a dict, a Many a list. Raises MalformedXML."""
     if len(body) > limit_bytes or not _is_utf8(body):
-        raise _malformed()
+        raise malformed()
     reader = _Reader(root, shape)
     parser = expat.ParserCreate("utf-8", "}")
     parser.buffer_text = True
@@ -161,62 +161,62 @@ def read(body: bytes, root: str, shape: Struct, limit_bytes: int) -> dict[str, V
         for start in range(0, len(body), FEED_BYTES):
             parser.Parse(body[start : start + FEED_BYTES], False)
             if parser.CurrentByteIndex < start:
-                raise _malformed()
+                raise malformed()
         parser.Parse(b"", True)
     except expat.ExpatError:
-        raise _malformed() from None
+        raise malformed() from None
     return cast("dict[str, Value]", reader.found[root])
 
 
 def parse_delete(body: bytes) -> DeleteDocument:
     document = read(body, "Delete", _DELETE, MAX_DELETE_BYTES)
-    entries = tuple([_delete_entry(item) for item in _items(document, "Object")])
+    entries = tuple([_delete_entry(item) for item in items(document, "Object")])
     if not entries:
-        raise _malformed()
-    return DeleteDocument(entries, quiet=_boolean(_text(document, "Quiet") or "false"))
+        raise malformed()
+    return DeleteDocument(entries, quiet=boolean(text_of(document, "Quiet") or "false"))
 
 
 def _delete_entry(item: dict[str, Value]) -> DeleteEntry:
-    key = _text(item, "Key")
+    key = text_of(item, "Key")
     if key is None:
-        raise _malformed()
+        raise malformed()
     if not key:
         raise S3Error(Code.USER_KEY_MUST_BE_SPECIFIED)
     if len(item) == 1:
         return DeleteEntry(key.encode())
-    etag, modified, size = _text(item, "ETag"), _text(item, "LastModifiedTime"), _text(item, "Size")
+    etag, modified, size = text_of(item, "ETag"), text_of(item, "LastModifiedTime"), text_of(item, "Size")
     return DeleteEntry(
         key.encode(),
-        _text(item, "VersionId") or None,
+        text_of(item, "VersionId") or None,
         None if etag is None else _unquoted(etag),
-        None if modified is None else _moment(modified),
-        None if size is None else _number(size),
+        None if modified is None else moment_of(modified),
+        None if size is None else number_of(size),
     )
 
 
 def parse_complete_multipart(body: bytes) -> CompleteDocument:
     """Parts ascend, else InvalidPartOrder. Of several lines for a part that was sent again the last one counts."""
     document = read(body, "CompleteMultipartUpload", _COMPLETE, MAX_COMPLETE_BYTES)
-    parts = tuple([_completed_part(item) for item in _items(document, "Part")])
+    parts = tuple([_completed_part(item) for item in items(document, "Part")])
     if not parts:
-        raise _malformed()
+        raise malformed()
     if any(first.number > second.number for first, second in pairwise(parts)):
         raise S3Error(Code.INVALID_PART_ORDER)
     return CompleteDocument(tuple({part.number: part for part in parts}.values()))
 
 
 def _completed_part(item: dict[str, Value]) -> CompletedPart:
-    number, etag = _text(item, "PartNumber"), _text(item, "ETag")
+    number, etag = text_of(item, "PartNumber"), text_of(item, "ETag")
     if number is None or etag is None:
-        raise _malformed()
+        raise malformed()
     if len(item) == 2:
-        return CompletedPart(_number(number), _unquoted(etag))
+        return CompletedPart(number_of(number), _unquoted(etag))
     for algorithm in _UNBUILT_CHECKSUMS:
         if f"Checksum{algorithm}" in item:
             raise not_implemented(f"The checksum algorithm {algorithm} is not implemented")
-    given = {algorithm: _text(item, f"Checksum{algorithm}") for algorithm in _CHECKSUMS}
+    given = {algorithm: text_of(item, f"Checksum{algorithm}") for algorithm in _CHECKSUMS}
     checksums = {algorithm: value for algorithm, value in given.items() if value}
-    return CompletedPart(_number(number), _unquoted(etag), checksums)
+    return CompletedPart(number_of(number), _unquoted(etag), checksums)
 
 
 def parse_create_bucket(body: bytes) -> CreateBucketDocument:
@@ -227,7 +227,7 @@ def parse_create_bucket(body: bytes) -> CreateBucketDocument:
     for element in ("Location", "Bucket", "Tags"):
         if document.get(element):
             raise not_implemented(f"The element {element} implies functionality that is not implemented")
-    return CreateBucketDocument(_text(document, "LocationConstraint") or None)
+    return CreateBucketDocument(text_of(document, "LocationConstraint") or None)
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -241,32 +241,32 @@ def _is_utf8(body: bytes) -> bool:
     return True
 
 
-def _items(document: dict[str, Value], name: str) -> list[dict[str, Value]]:
+def items(document: dict[str, Value], name: str) -> list[dict[str, Value]]:
     return cast("list[dict[str, Value]]", document.get(name, []))
 
 
-def _text(document: dict[str, Value], name: str) -> str | None:
+def text_of(document: dict[str, Value], name: str) -> str | None:
     return cast("str | None", document.get(name))
 
 
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
     match = _NUMBER(text)
     if match is None:
-        raise _malformed()
+        raise malformed()
     return int(match[1])
 
 
-def _boolean(text: str) -> bool:
+def boolean(text: str) -> bool:
     value = {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower())
     if value is None:
-        raise _malformed()
+        raise malformed()
     return value
 
 
-def _moment(text: str) -> int:
+def moment_of(text: str) -> int:
     moment = parse_http_date(text) or parse_iso_time(text)
     if moment is None:
-        raise _malformed()
+        raise malformed()
     return moment
 
 
@@ -274,5 +274,5 @@ def _unquoted(etag: str) -> str:
     return etag.strip().strip('"')
 
 
-def _malformed() -> S3Error:
+def malformed() -> S3Error:
     return S3Error(Code.MALFORMED_XML)

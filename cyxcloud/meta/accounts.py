@@ -36,6 +36,8 @@ def create(conn: Connection, row: AccountRow) -> bool:
         "email": row.email,
         "is_root": int(row.is_root),
         "created_at_ms": row.created_at_ms,
+        "quota_bytes": row.quota_bytes,
+        "quota_objects": row.quota_objects,
     }
     return conn.run(_insert, params) == 1
 
@@ -92,7 +94,7 @@ def remove_key(conn: Connection, named: str) -> bool:
 
 
 def _account(row: Row) -> AccountRow:
-    return AccountRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
+    return AccountRow(row[0], row[1], row[2], row[3], bool(row[4]), *row[5:8])
 
 
 def _key(row: Row) -> KeyRow:

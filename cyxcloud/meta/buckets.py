@@ -1,5 +1,5 @@
-"""Buckets. `settings` is JSON text of the caller's; every change of a row raises `revision`, by which parsed settings
-may be cached."""
+"""Buckets. Every change of a row, and of a bucket's configurations, raises `revision`, by which what was parsed of them
+may be kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyxcloud.core.ids import AccountId, BucketId
 from cyxcloud.meta.connection import Connection, Row
-from cyxcloud.meta.rows import BucketRow, Versioning
+from cyxcloud.meta.rows import BucketFlags, BucketRow, Versioning
 from cyxcloud.meta.schema import bucket
 from cyxcloud.meta.statement import prepare
 
@@ -34,7 +34,7 @@ _page = prepare(
 _change = prepare(
     update(bucket)
     .where(_B.id == bindparam("of_bucket"), _B.revision == bindparam("at_revision"))
-    .values(versioning=bindparam("versioning"), settings=bindparam("settings"), revision=_B.revision + 1)
+    .values(versioning=bindparam("versioning"), flags=bindparam("flags"), revision=_B.revision + 1)
 )
 _remove = prepare(delete(bucket).where(_B.id == bindparam("bucket")))
 
@@ -50,7 +50,7 @@ def create(conn: Connection, row: BucketRow) -> bool:
         "created_at_ms": row.created_at_ms,
         "versioning": int(row.versioning),
         "revision": row.revision,
-        "settings": row.settings,
+        "flags": int(row.flags),
     }
     return conn.run(_insert, params) == 1
 
@@ -86,14 +86,14 @@ def page(
     return [row_of(row) for row in rows[:limit]], len(rows) > limit
 
 
-def change(conn: Connection, old: BucketRow, *, versioning: Versioning, settings: str) -> bool:
+def change(conn: Connection, old: BucketRow, *, versioning: Versioning, flags: BucketFlags) -> bool:
     """Compare-and-set of what may change; False when the row is no longer `old`."""
     conn.changed_buckets = True
     params = {
         "of_bucket": old.id,
         "at_revision": old.revision,
         "versioning": int(versioning),
-        "settings": settings,
+        "flags": int(flags),
     }
     return conn.run(_change, params) == 1
 
@@ -105,4 +105,4 @@ def remove(conn: Connection, bucket_id: BucketId) -> bool:
 
 
 def row_of(row: Row) -> BucketRow:
-    return BucketRow(row[0], row[1], row[2], row[3], row[4], Versioning(row[5]), row[6], row[7])
+    return BucketRow(row[0], row[1], row[2], row[3], row[4], Versioning(row[5]), row[6], BucketFlags(row[7]))

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, and_, bindparam, delete, func, insert, litera
 from cyxcloud.core.ids import BucketId, VersionId
 from cyxcloud.meta.connection import Connection, Row
 from cyxcloud.meta.errors import BucketGone
-from cyxcloud.meta.rows import HeadRow, Versioning
+from cyxcloud.meta.rows import BucketFlags, HeadRow, Versioning
 from cyxcloud.meta.schema import bucket, head
 from cyxcloud.meta.statement import POSTGRESQL, prepare
 
@@ -35,7 +35,7 @@ _FIELDS = (
 _at_key = and_(_H.bucket == bindparam("of_bucket"), _H.key == bindparam("at_key"))
 _read = prepare(select(*_FIELDS).where(_at_key))
 _with_bucket = prepare(
-    select(bucket.c.versioning, *_FIELDS)
+    select(bucket.c.versioning, bucket.c.flags, *_FIELDS)
     .join_from(bucket, head, and_(_H.bucket == bucket.c.id, _H.key == bindparam("at_key")), isouter=True)
     .where(bucket.c.id == bindparam("of_bucket"))
 )
@@ -54,9 +54,10 @@ _remove = prepare(delete(head).where(_at_key))
 
 
 class Chain(NamedTuple):
-    """A key locked for change: its bucket's versioning now, and its head, if it has any version."""
+    """A key locked for change: its bucket's versioning and flags now, and its head, if it has any version."""
 
     versioning: Versioning
+    flags: BucketFlags
     head: HeadRow | None
 
 
@@ -68,7 +69,7 @@ def lock(conn: Connection, bucket_id: BucketId, key: bytes) -> Chain:
     row = conn.one(_with_bucket, {"of_bucket": bucket_id, "at_key": key})
     if row is None:
         raise BucketGone(bucket_id)
-    return Chain(Versioning(row[0]), None if row[1] is None else _row(row[1:]))
+    return Chain(Versioning(row[0]), BucketFlags(row[1]), None if row[2] is None else _row(row[2:]))
 
 
 def read(conn: Connection, bucket_id: BucketId, key: bytes) -> HeadRow | None:

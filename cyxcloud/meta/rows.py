@@ -7,7 +7,7 @@ ETags are without quotes, `attributes` is a versioned blob that the caller encod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from typing import NamedTuple
 
 from cyxcloud.core.ids import AccountId, BlobId, BucketId, NodeId, NodeNumber, PlacementId, UploadId, VersionId
@@ -55,7 +55,18 @@ class SegmentRow(NamedTuple):
     cid: bytes
 
 
+class BucketFlags(IntFlag):
+    """What a change of a key has to know of its bucket, beside its versioning."""
+
+    NONE = 0
+    OBJECT_LOCK = 1
+    LOGS_CHANGES = 2
+    QUOTA = 4
+
+
 class BucketRow(NamedTuple):
+    """Every change of the row or of the bucket's configurations raises `revision`."""
+
     id: BucketId
     name: str
     account: AccountId
@@ -63,7 +74,7 @@ class BucketRow(NamedTuple):
     created_at_ms: int
     versioning: Versioning
     revision: int
-    settings: str
+    flags: BucketFlags = BucketFlags.NONE
 
 
 class HeadRow(NamedTuple):
@@ -224,6 +235,8 @@ class AccountRow:
     email: str
     is_root: bool
     created_at_ms: int
+    quota_bytes: int | None = None
+    quota_objects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

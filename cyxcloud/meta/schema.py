@@ -103,6 +103,8 @@ account = Table(
     _text("email"),
     _small("is_root"),
     _id("created_at_ms"),
+    _id("quota_bytes", null=True),
+    _id("quota_objects", null=True),
 )
 access_key = Table(
     "access_key",
@@ -126,8 +128,18 @@ bucket = Table(
     _id("created_at_ms"),
     _small("versioning"),
     _id("revision"),
-    _text("settings"),
+    Column("flags", Integer, nullable=False, server_default="0"),
     Index("bucket_account", "account", "name"),
+)
+# One row a configuration (policy, cors, lifecycle, ...), each in a format of its own with a version.
+bucket_config = Table(
+    "bucket_config",
+    metadata,
+    _id("bucket"),
+    _name("name"),
+    _bytes("value"),
+    PrimaryKeyConstraint("bucket", "name"),
+    sqlite_with_rowid=False,
 )
 # A full index on (bucket, live, key): a partial one was not chosen before ANALYZE, and delete markers were walked.
 head = Table(
@@ -360,5 +372,78 @@ usage_delta = Table(
     _id("bytes"),
     PrimaryKeyConstraint("bucket", "id"),
     sqlite_with_rowid=False,
+)
+# What happened in buckets that somebody follows, in commit order; `counter` gives a bucket's next number.
+change = Table(
+    "change",
+    metadata,
+    _id("bucket"),
+    _id("seq"),
+    _id("at_ms"),
+    _text("event"),
+    _bytes("key"),
+    _id("version", null=True),
+    _id("size"),
+    _text("etag"),
+    _bytes("details"),
+    PrimaryKeyConstraint("bucket", "seq"),
+    sqlite_with_rowid=False,
+)
+change_counter = Table("change_counter", metadata, _id("bucket", key=True), _id("next_seq"))
+change_reader = Table(
+    "change_reader",
+    metadata,
+    _id("bucket"),
+    _name("reader"),
+    _id("position"),
+    PrimaryKeyConstraint("bucket", "reader"),
+    sqlite_with_rowid=False,
+)
+# Messages that are to reach a URL; each stays until it was taken or has grown too old.
+delivery = Table(
+    "delivery",
+    metadata,
+    _id("id", key=True),
+    _id("bucket"),
+    _text("target"),
+    _id("created_at_ms"),
+    _id("due_at_ms"),
+    Column("attempts", Integer, nullable=False),
+    _text("error"),
+    _bytes("body"),
+    Index("delivery_due", "due_at_ms", "id"),
+)
+# Lines of access logs that wait to be put together as an object of the bucket that gets them.
+access_log = Table(
+    "access_log",
+    metadata,
+    _id("bucket"),
+    _id("id"),
+    _id("at_ms"),
+    _bytes("line"),
+    PrimaryKeyConstraint("bucket", "id"),
+    sqlite_with_rowid=False,
+)
+# Where the standing work on a bucket is (lifecycle, inventory, ...), so that it goes on after a restart.
+bucket_work = Table(
+    "bucket_work",
+    metadata,
+    _id("bucket"),
+    _name("name"),
+    _id("at_ms"),
+    _bytes("state"),
+    PrimaryKeyConstraint("bucket", "name"),
+    sqlite_with_rowid=False,
+)
+# Named keys of SSE-KMS. `secret` is sealed by the keyring; rows of segments name the number.
+kms_key = Table(
+    "kms_key",
+    metadata,
+    _id("number", key=True),
+    _name("name", unique=True),
+    _text("state"),
+    _id("created_at_ms"),
+    _text("description"),
+    _bytes("secret"),
 )
 usage = Table("usage", metadata, _id("bucket", key=True), _id("objects"), _id("bytes"))

@@ -18,5 +18,5 @@ SNAPSHOT_BUCKET_NAME = "/snapshots"
 
 def ensure_snapshot_bucket(conn: Connection, now_ms: int) -> None:
     """Made where it is missing; safe to repeat."""
-    row = BucketRow(SNAPSHOT_BUCKET, SNAPSHOT_BUCKET_NAME, SYSTEM_ACCOUNT, "", now_ms, Versioning.OFF, 1, "{}")
+    row = BucketRow(SNAPSHOT_BUCKET, SNAPSHOT_BUCKET_NAME, SYSTEM_ACCOUNT, "", now_ms, Versioning.OFF, 1)
     buckets.create(conn, row)

@@ -1,4 +1,4 @@
-"""What an object carries beside its bytes, in one versioned column: headers, user metadata, checksums, part layout.
+"""What an object carries beside its bytes, in one versioned column: headers, metadata, checksums, parts, tags, locks.
 
 Format v1: the byte 0x01, then compact JSON with short names, so that a new field needs no migration and an unknown one
 is kept from being misread by the leading byte. Text is what UTF-8 on the wire said and goes back so; what was no UTF-8
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cyxcloud.objects.acl import Grant
 from cyxcloud.shards.cid import format_layout
 
 FORMAT = b"\x01"
@@ -44,6 +45,27 @@ class PartInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """Object lock of a version: `mode` GOVERNANCE or COMPLIANCE until `until_ms` of the store clock, "" for none."""
+
+    mode: str = ""
+    until_ms: int = 0
+    legal_hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How a version is encrypted where it is not by SSE-S3: `algorithm` is "aws:kms" (`key`: its name or ARN as given)
+    or "AES256" under the customer's key (`key`: base64 MD5 of it)."""
+
+    algorithm: str
+    key: str
+    is_customer: bool = False
+    context: str = ""
+    bucket_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Attributes:
     headers: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -53,6 +75,13 @@ class Attributes:
     """What an upload was begun with, unless it is STANDARD; a version has a column of its own for it."""
     layout: str = ""
     """Sizes of the segments, run-length coded, where there are several and they are not the parts."""
+    tags: dict[str, str] = field(default_factory=dict)
+    acl: tuple[Grant, ...] | None = None
+    """None: all to the owner alone."""
+    lock: Lock | None = None
+    encryption: Encryption | None = None
+    redirect: str = ""
+    """x-amz-website-redirect-location."""
 
     def encode(self) -> bytes:
         fields: dict[str, Any] = {}
@@ -68,9 +97,23 @@ class Attributes:
             fields["s"] = self.storage_class
         if self.layout:
             fields["l"] = self.layout
+        self._encode_rights(fields)
         if not fields:
             return FORMAT
         return FORMAT + _ENCODE(fields).encode()
+
+    def _encode_rights(self, fields: dict[str, Any]) -> None:
+        if self.tags:
+            fields["t"] = self.tags
+        if self.acl is not None:
+            fields["a"] = self.acl
+        if self.lock is not None:
+            fields["k"] = [self.lock.mode, self.lock.until_ms, self.lock.legal_hold]
+        if self.encryption is not None:
+            kept = self.encryption
+            fields["e"] = [kept.algorithm, kept.key, kept.is_customer, kept.context, kept.bucket_key]
+        if self.redirect:
+            fields["r"] = self.redirect
 
 
 def layout_beside(parts: Sequence[PartInfo], segment_sizes: Sequence[int]) -> str:
@@ -94,5 +137,16 @@ def decode(data: bytes) -> Attributes:
     fields = _DECODE(data[1:].decode())
     checksum = Checksum(*fields["c"]) if "c" in fields else None
     parts = tuple(PartInfo(*part) for part in fields.get("p", ()))
-    storage_class, layout = fields.get("s", ""), fields.get("l", "")
-    return Attributes(fields.get("h", {}), fields.get("m", {}), checksum, parts, storage_class, layout)
+    return Attributes(
+        headers=fields.get("h", {}),
+        metadata=fields.get("m", {}),
+        checksum=checksum,
+        parts=parts,
+        storage_class=fields.get("s", ""),
+        layout=fields.get("l", ""),
+        tags=fields.get("t", {}),
+        acl=tuple(Grant(*grant) for grant in fields["a"]) if "a" in fields else None,
+        lock=Lock(*fields["k"]) if "k" in fields else None,
+        encryption=Encryption(*fields["e"]) if "e" in fields else None,
+        redirect=fields.get("r", ""),
+    )

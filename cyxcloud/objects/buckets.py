@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from cyxcloud.core.ids import AccountId, BucketId
-from cyxcloud.meta import buckets, heads, uploads, usage
+from cyxcloud.meta import bucket_config, buckets, heads, uploads, usage
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketRow, Versioning
 from cyxcloud.objects.errors import BucketExists, BucketNotEmpty, BucketOwned, NoSuchBucket
@@ -33,7 +33,6 @@ async def create(store: Store, name: str, account: AccountId, region: str) -> Bu
         created_at_ms=store.clock.now_ms(),
         versioning=Versioning.OFF,
         revision=1,
-        settings="{}",
     )
 
     def make(conn: Connection) -> None:
@@ -56,6 +55,7 @@ async def delete(store: Store, bucket: BucketRow) -> None:
             raise BucketNotEmpty
         uploads.abort_all(conn, bucket.id, store.clock.now_ms())
         usage.remove(conn, bucket.id)
+        bucket_config.remove_all(conn, bucket.id)
         buckets.remove(conn, bucket.id)
 
     await store.change(remove)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 
 from cyxcloud.core import checksums
 from cyxcloud.core.checksums import Algorithm, Hasher
@@ -37,7 +38,7 @@ async def copy_object(
     content = await _whole(store, source, algorithm)
     parts = source.attributes.parts if content.checksum == source.attributes.checksum else ()
     layout = layout_beside(parts, [each.length for each in content.segments])
-    attributes = Attributes(attributes.headers, attributes.metadata, content.checksum, parts, layout=layout)
+    attributes = replace(attributes, checksum=content.checksum, parts=parts, layout=layout)
     new = put.new_version(store, target, content.segments, content.etag, attributes)
 
     def commit(conn: Connection) -> Versioning:

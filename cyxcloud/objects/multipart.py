@@ -192,7 +192,7 @@ async def _commit(store: Store, upload: UploadRow, target: Target, completion: C
     begun = attributes_codec.decode(upload.attributes)
     infos, checksum = _checksums(chosen, completion, checksum_plan(upload))
     layout = layout_beside(infos, [each.length for each in kept])
-    attributes = Attributes(begun.headers, begun.metadata, checksum, infos, layout=layout)
+    attributes = replace(begun, checksum=checksum, parts=infos, storage_class="", layout=layout)
     target = replace(target, storage_class=storage_class(upload))
     new = put.new_version(store, target, kept, multipart_etag(chosen), attributes)
     if completion.size is not None and completion.size != new.size:
@@ -267,7 +267,7 @@ def _encode(attributes: Attributes, plan: ChecksumPlan, storage_class: str) -> b
     """The plan rides in the checksum's place: an upload has no checksum value of its own."""
     claimed = Checksum(plan.algorithm, "", plan.type) if plan.algorithm else None
     named = "" if storage_class == put.STANDARD else storage_class
-    return Attributes(attributes.headers, attributes.metadata, claimed, storage_class=named).encode()
+    return replace(attributes, checksum=claimed, storage_class=named).encode()
 
 
 def _remember(answer: Stored) -> bytes:

@@ -6,7 +6,7 @@ durable. Once the commit has been handed to the writer it happens whether or not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import AccountId, BucketId, VersionId
 from cyxcloud.meta import heads, usage, versions
@@ -54,7 +54,7 @@ async def put_object(store: Store, target: Target, body: Body, attributes: Attri
     taken = await intake.take(store, body)
     digests = taken.digests
     if digests.checksum is not None:
-        attributes = Attributes(attributes.headers, attributes.metadata, digests.checksum)
+        attributes = replace(attributes, checksum=digests.checksum)
     new = new_version(store, target, (taken.segment,), digests.md5.hex(), attributes)
 
     def commit(conn: Connection) -> Versioning:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cyxcloud.core.clock import Clock
-from cyxcloud.core.ids import BlobId, IdSource, UploadId, VersionId
+from cyxcloud.core.ids import BlobId, BucketId, IdSource, UploadId, VersionId
 from cyxcloud.meta import blobs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
 from cyxcloud.meta.rows import BlobRow, ChunkRow, SegmentRow
 from cyxcloud.meta.writer import BoundWriter
+from cyxcloud.objects.accounts import Accounts
 from cyxcloud.objects.bucket_cache import BucketCache
 from cyxcloud.objects.topology import Topology
 from cyxcloud.objects.wrapping import Wrapping
@@ -139,9 +140,14 @@ class Store:
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
     buckets: BucketCache | None = None
+    configs: dict[BucketId, tuple[int, object]] = field(default_factory=dict)  # see bucket_config.of
     maps: BlobMaps = field(default_factory=BlobMaps)
     completing: dict[UploadId, asyncio.Event] = field(default_factory=dict)
     data_keys: KeySource = field(default_factory=KeySource)
+    accounts: Accounts = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "accounts", Accounts(self.reader))
 
     async def change(self, function: Callable[[Connection], T], *, is_long: bool = False) -> T:
         """Runs a re-runnable function in a transaction; its result is durable when this returns. One that is long runs

@@ -71,7 +71,7 @@ def add_object(home: Home) -> None:
     )  # fmt: skip
 
     def request(conn: Connection) -> None:
-        buckets.create(conn, BucketRow(BucketId(5), "b", AccountId(1), "r", 1, Versioning.OFF, 1, "{}"))
+        buckets.create(conn, BucketRow(BucketId(5), "b", AccountId(1), "r", 1, Versioning.OFF, 1))
         blobs.insert_inline(conn, blob, b"body")
         versions.insert_current(conn, version, heads.lock(conn, BucketId(5), b"key").head)
 

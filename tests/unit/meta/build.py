@@ -17,7 +17,7 @@ def segment(blob: int, length: int = 100, offset: int = 0) -> SegmentRow:
 
 
 def bucket_row(number: int = BUCKET, name: str = "bucket", account: int = ACCOUNT) -> BucketRow:
-    return BucketRow(BucketId(number), name, AccountId(account), "us-east-1", 1, Versioning.OFF, 1, "{}")
+    return BucketRow(BucketId(number), name, AccountId(account), "us-east-1", 1, Versioning.OFF, 1)
 
 
 def add_bucket(conn: Connection, number: int = BUCKET, name: str = "bucket") -> bool:

@@ -10,7 +10,7 @@ from cyxcloud.meta import buckets, usage
 from cyxcloud.meta.bucket_changes import BucketChanges
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
-from cyxcloud.meta.rows import Versioning
+from cyxcloud.meta.rows import BucketFlags, Versioning
 from cyxcloud.meta.writer import Writer
 from tests.unit.meta.build import BUCKET, add_bucket, bucket_row
 
@@ -37,7 +37,7 @@ def test_count_moves_with_each_change_of_a_bucket(writer: Writer, changes: Bucke
     seen = [changes.count()]
     for request in (
         add_bucket,
-        lambda conn: buckets.change(conn, bucket_row(), versioning=Versioning.OFF, settings="{1}"),
+        lambda conn: buckets.change(conn, bucket_row(), versioning=Versioning.OFF, flags=BucketFlags.QUOTA),
         lambda conn: buckets.remove(conn, BUCKET),
     ):
         assert writer.call(request)

@@ -10,6 +10,7 @@ from cyxcloud.meta import accounts, buckets, cluster, nodes, orders, placements,
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import (
     AccountRow,
+    BucketFlags,
     ClusterRow,
     DeleteOrder,
     KeyRow,
@@ -58,10 +59,10 @@ def test_buckets_have_one_name(writer: Writer, conn: Connection) -> None:
 
 def test_bucket_changes_are_compare_and_set(writer: Writer, conn: Connection) -> None:
     writer.call(add_bucket)
-    change = partial(buckets.change, old=bucket_row(), versioning=Versioning.ENABLED, settings='{"a": 1}')
+    change = partial(buckets.change, old=bucket_row(), versioning=Versioning.ENABLED, flags=BucketFlags.QUOTA)
     assert writer.call(change)
     assert not writer.call(change)
-    changed = bucket_row()._replace(versioning=Versioning.ENABLED, settings='{"a": 1}', revision=2)
+    changed = bucket_row()._replace(versioning=Versioning.ENABLED, flags=BucketFlags.QUOTA, revision=2)
     assert buckets.read(conn, "bucket") == changed
 
 

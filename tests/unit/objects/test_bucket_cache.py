@@ -11,7 +11,7 @@ from cyxcloud.meta import buckets
 from cyxcloud.meta.bucket_changes import BucketChanges
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
-from cyxcloud.meta.rows import Versioning
+from cyxcloud.meta.rows import BucketFlags, Versioning
 from cyxcloud.meta.statement import SQLITE
 from cyxcloud.meta.writer import Writer, open_writable
 from cyxcloud.objects.bucket_cache import KEEP_SECONDS, BucketCache
@@ -58,10 +58,10 @@ def test_find_sees_what_was_changed_elsewhere(database: Database, writer: Writer
     cache = cache_of(database)
     before = cache.find("bucket")
     assert before is not None
-    assert writer.call(lambda conn: buckets.change(conn, before, versioning=Versioning.OFF, settings='{"a": 1}'))
+    assert writer.call(lambda conn: buckets.change(conn, before, versioning=Versioning.OFF, flags=BucketFlags.QUOTA))
     after = cache.find("bucket")
     assert after is not None
-    assert (after.settings, after.revision) == ('{"a": 1}', before.revision + 1)
+    assert (after.flags, after.revision) == (BucketFlags.QUOTA, before.revision + 1)
 
 
 def test_find_sees_a_bucket_removed_and_made_again(database: Database, writer: Writer) -> None:
