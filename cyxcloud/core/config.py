@@ -152,6 +152,22 @@ class ReconcileSettings(BaseModel):
     interval: Duration = Field(default=86400.0, gt=0, description="How often every node's shards are compared.")
 
 
+class LifecycleSettings(BaseModel):
+    """Expiring and moving objects by their buckets' lifecycle rules."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: Duration = Field(default=86400.0, gt=0, description="How long a day of a rule is; shorter only for tests.")
+
+
+class AccessLogSettings(BaseModel):
+    """Access logs that are delivered to buckets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    interval: Duration = Field(default=300.0, gt=0, description="How often the lines of a bucket become an object.")
+
+
 class Settings(BaseSettings):
     """Everything that can be set for `cyxcloud up`."""
 
@@ -194,6 +210,8 @@ class Settings(BaseSettings):
     snapshot: SnapshotSettings = Field(default=SnapshotSettings(), description="Metadata snapshots.")
     scrub: ScrubSettings = Field(default=ScrubSettings(), description="Scrub.")
     reconcile: ReconcileSettings = Field(default=ReconcileSettings(), description="Reconciliation.")
+    lifecycle: LifecycleSettings = Field(default=LifecycleSettings(), description="Lifecycle rules.")
+    access_log: AccessLogSettings = Field(default=AccessLogSettings(), description="Access logs.")
 
     @classmethod
     def settings_customise_sources(
