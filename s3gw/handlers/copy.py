@@ -5,7 +5,6 @@ from __future__ import annotations
 from cyxcloud.core.checksums import Algorithm
 from cyxcloud.objects import buckets, copy, get, multipart
 from cyxcloud.objects.attributes import Attributes
-from cyxcloud.objects.authorize import authorize
 from cyxcloud.objects.conditions import check_copy_source
 from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
@@ -13,6 +12,7 @@ from cyxcloud.objects.put import Target
 from cyxcloud.objects.rights import Permission
 from s3gw import request as req
 from s3gw import xml
+from s3gw.authority import demand
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.handlers.bucket import account_of
@@ -30,8 +30,7 @@ def _source(ctx: RequestContext) -> ObjectView:
     bucket = buckets.find(ctx.store, named.bucket)
     if bucket is None:
         raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=named.bucket)
-    if not authorize(ctx.principal, Permission.GET_OBJECT, bucket.account).allowed:
-        raise S3Error(Code.ACCESS_DENIED)
+    demand(ctx, Permission.GET_OBJECT, bucket=bucket, key=named.key)
     expected = ctx.headers.get("x-amz-source-expected-bucket-owner")
     if expected is not None and expected != ctx.principal.canonical_id:
         raise S3Error(Code.ACCESS_DENIED)
