@@ -30,12 +30,12 @@ from fleet.mover.control import routes as mover_routes
 from fleet.mover.plane import coding_threads, mover_plane
 from fleet.mover.worker import Mover
 from fleet.nodewatch import NodeWatch
+from fleet.objectstore import ObjectStore
 from fleet.reconcile import Reconciler
 from fleet.rewrap import Rewrap
 from fleet.rewrap import routes as rewrap_routes
 from fleet.scrubcontrol import routes as scrub_routes
 from fleet.sessions import SessionWatch
-from fleet.snapshot_store import SnapshotStore
 from fleet.snapshot_taking import STATE_NAME, SnapshotTaker
 from fleet.snapshots import Snapshots, taken_at_ms
 from fleet.snapshots import routes as snapshot_routes
@@ -61,7 +61,8 @@ async def run(spec: CoordinatorSpec) -> None:
     session_watch = SessionWatch(reader, writer, store_clock)
     wrapping = Wrapping(lambda: Keyring.open(spec.home / "keys").wrapping)
     gate = asyncio.Lock()
-    snapshot_store = SnapshotStore(
+    snapshot_store = ObjectStore(
+        role="snapshot",
         hosts=hosts,
         reader=reader,
         writer=writer,
@@ -69,6 +70,7 @@ async def run(spec: CoordinatorSpec) -> None:
         monotonic=clock,
         wrapping=wrapping,
         delete_grace_seconds=spec.delete_grace_seconds,
+        inline_bytes=0,
     )
     snapshots = Snapshots(
         store=snapshot_store,

@@ -20,7 +20,7 @@ from cyxcloud.meta.rows import ClusterRow
 from cyxcloud.meta.snapshot_manifest import SUMMARY_BYTES, ManifestDamaged, Summary, read_summary
 from cyxcloud.objects.session import BEAT_SECONDS
 from cyxcloud.objects.store import Store
-from fleet.snapshot_store import SnapshotStore
+from fleet.objectstore import ObjectStore
 from fleet.snapshot_taking import SnapshotTaker
 from fleet.storeclock import CoordinatorClock
 
@@ -45,7 +45,7 @@ class Snapshots:
     def __init__(
         self,
         *,
-        store: SnapshotStore,
+        store: ObjectStore,
         taker: Callable[[Store], SnapshotTaker],
         cluster: ClusterRow,
         interval_seconds: float,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import partial
 
 from cyxcloud.core.ids import SESSION_BITS, SessionNumber
 from cyxcloud.meta import sessions
 from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.errors import SessionClosed
+from cyxcloud.meta.outcome import Request, T
 from cyxcloud.meta.writer import Writer
 
 # How often a living writer moves its beat; the coordinator closes a session whose beat stood still for ten minutes.
@@ -30,3 +33,42 @@ async def beat(writer: Writer, number: SessionNumber, oldest_read_ms: int | None
     """False when the session was closed: the process has to open another. `oldest_read_ms`: when the oldest read began
     that it runs; the time of the beat where it runs none."""
     return await writer.submit(lambda conn: sessions.beat(conn, number, oldest_read_ms))
+
+
+class HeldSession:
+    """A session that background work keeps: opened when it is first needed, beaten, opened anew once it was closed."""
+
+    def __init__(self, writer: Writer, role: str, now_ms: Callable[[], int]) -> None:
+        self._writer, self._role, self._now_ms = writer, role, now_ms
+        self.number: SessionNumber | None = None
+        self._now = self._beat_at = 0.0
+
+    async def keep(self, now: float) -> bool:
+        """Beats it where that is due; False when it was found closed."""
+        self._now = now
+        if self.number is None or now < self._beat_at:
+            return True
+        self._beat_at = now + BEAT_SECONDS
+        if await beat(self._writer, self.number):
+            return True
+        self.number = None
+        return False
+
+    async def open(self) -> SessionNumber:
+        if self.number is None:
+            self.number = await open_session(self._writer, self._role, self._now_ms())
+            self._beat_at = self._now + BEAT_SECONDS
+        return self.number
+
+    def doubt(self) -> None:
+        """Something failed: it is looked at again before anything else."""
+        self._beat_at = 0.0
+
+    async def submit(self, request: Request[T]) -> T:
+        """In a transaction that holds only while the session is open."""
+        number = await self.open()
+        try:
+            return await self._writer.bound_to(number).submit(request, is_long=True)
+        except SessionClosed:
+            self.number = None
+            raise

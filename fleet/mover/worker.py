@@ -16,16 +16,13 @@ from dataclasses import dataclass
 import structlog
 
 from cyxcloud.core.config import MoverSettings
-from cyxcloud.core.ids import SessionNumber
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import blobs, cluster, repairs
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.errors import SessionClosed
 from cyxcloud.meta.nodes import read_all as read_nodes
-from cyxcloud.meta.outcome import Request, T
 from cyxcloud.meta.rows import DOWN, LOST, PlacementState
 from cyxcloud.meta.writer import Writer
-from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
+from cyxcloud.objects.session import HeldSession
 from cyxcloud.shards.frames import CHUNK_BYTES
 from cyxcloud.shards.plan import ChunkRef
 from cyxcloud.shards.plane import DataPlane
@@ -87,8 +84,7 @@ class Mover:
         self._rebuilder, self._queue = Rebuilder(plane), Queue(reader)
         self._bucket = Bucket(settings.mib_per_second * MIB, plane.clock.monotonic())
         self._started_ms = clock.now_ms()
-        self._session: SessionNumber | None = None
-        self._beat_at = 0.0
+        self._session = HeldSession(writer, "mover", clock.now_ms)
         self._epoch = self._planned_epoch = -1
         self._plan_at = 0.0
         self._view = View({}, {})
@@ -98,7 +94,7 @@ class Mover:
     async def step(self, now: float) -> Did | Idle:
         if not self._enabled:
             return Idle(now + IDLE_SECONDS)
-        await self._keep_session(now)
+        await self._session.keep(now)
         self._look()
         made = await self._succeed(now)
         if self._bucket.room(now) <= 0:
@@ -142,7 +138,7 @@ class Mover:
             again = succession.look(conn, now_ms, self._started_ms, self._terms, held, self._random)
             return succession.succeed(conn, again)
 
-        made = await self._submit(succeed)
+        made = await self._session.submit(succeed)
         log.warning("placements get successors", count=made, stuck=len(plan.stuck))
         self._look()
         return made
@@ -221,7 +217,7 @@ class Mover:
             if each.problem:
                 log.info("chunk not whole yet", blob=each.task.ref.blob, chunk=each.task.ref.index, reason=each.problem)
         commit = Commit(self._view, self._clock.now_ms(), self._grace_ms)
-        outcome = await self._submit(lambda conn: commit(conn, healed))
+        outcome = await self._session.submit(lambda conn: commit(conn, healed))
         again = set(outcome.again)
         for each in healed:
             key = (each.task.ref.blob, each.task.ref.index)
@@ -231,22 +227,3 @@ class Mover:
             if each.rebuilt:
                 self.tally.bytes += each.task.ref.size
         return outcome
-
-    # The session
-
-    async def _submit(self, request: Request[T]) -> T:
-        """In a transaction that holds only while the session is open."""
-        if self._session is None:
-            self._session = await open_session(self._writer, "mover", self._clock.now_ms())
-        try:
-            return await self._writer.bound_to(self._session).submit(request, is_long=True)
-        except SessionClosed:
-            self._session = None
-            raise
-
-    async def _keep_session(self, now: float) -> None:
-        if self._session is None or now < self._beat_at:
-            return
-        self._beat_at = now + BEAT_SECONDS
-        if not await beat(self._writer, self._session):
-            self._session = None

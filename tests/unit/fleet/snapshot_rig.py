@@ -25,7 +25,7 @@ from cyxcloud.objects.snapshot_restore import newest_first, read_manifest, resto
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.memory import MemoryHost
 from cyxcloud.wire.shardhost import ShardHost
-from fleet.snapshot_store import SnapshotStore
+from fleet.objectstore import ObjectStore
 from fleet.snapshot_taking import SnapshotTaker, Taken
 from fleet.storeclock import CoordinatorClock
 
@@ -72,7 +72,7 @@ class Rig:
     database: Database
     writer: Writer
     hosts: list[MemoryHost]
-    snapshot_store: SnapshotStore
+    snapshot_store: ObjectStore
     rng: random.Random
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -131,9 +131,10 @@ class Rig:
 
 def snapshot_store_of(
     hosts: Sequence[ShardHost], reader: Connection, writer: Writer, clock: Clock | None = None
-) -> SnapshotStore:
+) -> ObjectStore:
     clock = clock or SystemClock()
-    return SnapshotStore(
+    return ObjectStore(
+        role="snapshot",
         hosts=hosts,
         reader=reader,
         writer=writer,
@@ -141,6 +142,7 @@ def snapshot_store_of(
         monotonic=clock,
         wrapping=WRAPPING,
         delete_grace_seconds=3600.0,
+        inline_bytes=0,
     )
 
 

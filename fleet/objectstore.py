@@ -1,7 +1,8 @@
-"""The store as the snapshots' writer sees it: a write session and a small data plane of the coordinator's own.
+"""A store of the coordinator's own, for the objects that it writes itself: snapshots, inventories, access logs.
 
-The session lives as long as the process, beaten by every step and, while a snapshot runs, by `kept`. Where it was
-closed all the same another is opened for the next snapshot, and the commits of the running one fail.
+It has a write session and a small data plane. The session lives as long as the process, beaten whenever the store is
+asked for and, while something is written, by `kept`. Where it was closed all the same another is opened for the next
+object, and the commits of the running one fail.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from cyxcloud.core.clock import Clock
-from cyxcloud.core.ids import IdSource, SessionNumber
+from cyxcloud.core.ids import AccountId, IdSource, SessionNumber
 from cyxcloud.meta import cluster
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
+from cyxcloud.meta.rows import BucketRow
 from cyxcloud.meta.writer import Writer
-from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
-from cyxcloud.objects.store import Store, StoreClock
+from cyxcloud.objects import put
+from cyxcloud.objects.attributes import EMPTY, Attributes
+from cyxcloud.objects.given_body import GivenBody, Pieces
+from cyxcloud.objects.put import Stored, Target
+from cyxcloud.objects.session import HeldSession
+from cyxcloud.objects.store import INLINE_BYTES, Store, StoreClock
 from cyxcloud.objects.topology import Topology
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.shards.budget import ByteBudget
@@ -33,7 +39,7 @@ from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
 
-# Three chunks under way, as plaintext and as shards: what a snapshot holds in memory.
+# Three chunks under way, as plaintext and as shards: what one such store holds in memory.
 RECEIVING_BYTES = 12 << 20
 SENDING_BYTES = 18 << 20
 READING_BYTES = 12 << 20
@@ -41,10 +47,13 @@ THREADS = 2
 FOLLOW_SECONDS = 1.0
 
 
-class SnapshotStore:
+class ObjectStore:
+    """`role` names the session. With `inline_bytes` 0 no body becomes a row, be it ever so small."""
+
     def __init__(
         self,
         *,
+        role: str,
         hosts: Sequence[ShardHost],
         reader: Connection,
         writer: Writer,
@@ -52,11 +61,12 @@ class SnapshotStore:
         monotonic: Clock,
         wrapping: Wrapping,
         delete_grace_seconds: float,
+        inline_bytes: int = INLINE_BYTES,
     ) -> None:
-        self._reader, self._writer, self._clock, self._monotonic = reader, writer, clock, monotonic
+        self._role, self._reader, self._writer, self._clock, self._monotonic = role, reader, writer, clock, monotonic
         self._host_map = HostMap(monotonic, hosts)
         self._pool = PlacementPool(self._host_map)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="snapshot")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=role)
         self._plane = DataPlane(
             hosts=self._host_map,
             pool=self._pool,
@@ -70,21 +80,20 @@ class SnapshotStore:
         self._epochs = cluster.epochs(reader)
         self._store_clock = StoreClock(monotonic)
         self._wrapping = wrapping
-        self._delete_grace_seconds = delete_grace_seconds
-        self._session: SessionNumber | None = None
-        self._beat_at = 0.0
-        self._store: Store | None = None
+        self._delete_grace_seconds, self._inline_bytes = delete_grace_seconds, inline_bytes
+        self._session = HeldSession(writer, role, clock.now_ms)
+        self._opening = asyncio.Lock()
+        self._opened: tuple[SessionNumber, Store] | None = None
 
     async def ready(self) -> Store:
         """With an open session, and all that the coordinator has published by now."""
-        now = self._monotonic.monotonic()
-        if self._session is None or (now >= self._beat_at and not await beat(self._writer, self._session)):
-            self._session = await open_session(self._writer, "snapshot", self._clock.now_ms())
-            self._store = self._store_of(self._session)
-        self._beat_at = now + BEAT_SECONDS
+        async with self._opening:
+            await self._session.keep(self._monotonic.monotonic())
+            number = await self._session.open()
+            if self._opened is None or self._opened[0] != number:
+                self._opened = number, self._store_of(number)
         self._follow()
-        assert self._store is not None
-        return self._store
+        return self._opened[1]
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -94,12 +103,21 @@ class SnapshotStore:
         try:
             yield
         except BaseException:
-            self._beat_at = 0.0
+            self._session.doubt()
             raise
         finally:
             keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeping
+
+    async def put_object(
+        self, bucket: BucketRow, key: bytes, body: bytes | Pieces, account: AccountId, attributes: Attributes = EMPTY
+    ) -> Stored:
+        """As a request would store it: durable, and the key's current version. Whether it may be put there is for the
+        caller to ask first. Raises what `put.put_object` raises."""
+        store = await self.ready()
+        async with self.kept():
+            return await put.put_object(store, Target(bucket.id, key, account), GivenBody(body), attributes)
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -115,7 +133,7 @@ class SnapshotStore:
             wrapping=self._wrapping,
             clock=self._store_clock,
             room=Room(self._writer.path.parent),
-            inline_bytes=0,
+            inline_bytes=self._inline_bytes,
             delete_grace_seconds=self._delete_grace_seconds,
         )
 
@@ -123,12 +141,9 @@ class SnapshotStore:
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
             self._follow()
-            if self._session is not None and self._monotonic.monotonic() >= self._beat_at:
-                self._beat_at = self._monotonic.monotonic() + BEAT_SECONDS
-                if not await beat(self._writer, self._session):
-                    log.warning("the snapshot's write session was closed", session=self._session)
-                    self._session = None
-                    return
+            if not await self._session.keep(self._monotonic.monotonic()):
+                log.warning("the write session was closed", role=self._role)
+                return
 
     def _follow(self) -> None:
         self._store_clock.follow(self._clock.now_ms())
