@@ -46,6 +46,7 @@ class CompleteDocument:
 @dataclass(frozen=True, slots=True)
 class CreateBucketDocument:
     location: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 # Answers. What comes by the thousand is a tuple, which costs a third of a dataclass and may be a database row as it is.

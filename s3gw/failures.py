@@ -7,6 +7,7 @@ from collections.abc import Callable
 from cyxcloud.meta import errors as meta
 from cyxcloud.objects import errors as objects
 from cyxcloud.objects.multipart import MIN_PART_BYTES
+from cyxcloud.objects.tags import InvalidTag, MalformedTags, TooManyTags
 from cyxcloud.shards.gather import ChunkUnavailable
 from cyxcloud.shards.writer import QuorumLost
 from s3gw.body_errors import BodyError
@@ -56,6 +57,14 @@ _WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
     ),
     objects.NotModified: lambda error: S3Error(
         Code.NOT_MODIFIED, e_tag=f'"{error.etag}"', last_modified=http_date(error.modified_ms)
+    ),
+    InvalidTag: lambda error: S3Error(Code.INVALID_TAG, str(error), tag_key=error.key),
+    TooManyTags: lambda error: S3Error(Code.BAD_REQUEST, str(error)),
+    MalformedTags: lambda _error: S3Error(
+        Code.INVALID_ARGUMENT,
+        "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
+        "duplicates.",
+        argument_name="x-amz-tagging",
     ),
     objects.InvalidRequest: lambda error: S3Error(Code.INVALID_REQUEST, str(error)),
 }

@@ -31,7 +31,7 @@ from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.failures import LOGGED, as_s3_error
 from s3gw.handlers import HANDLERS
 from s3gw.intake import RequestBody
-from s3gw.operations import BodyKind, Operation
+from s3gw.operations import BodyKind, Operation, words
 from s3gw.reads import RunningReads
 from s3gw.render import primed, render
 from s3gw.resolve import Resolved, Resolver, split_target
@@ -46,7 +46,9 @@ _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 # These read bytes that may be deleted meanwhile.
 _READS_BYTES = frozenset({"get_object", "copy_object", "upload_part_copy"})
-_READS_KEY = frozenset({"get_object", "head_object", "get_object_attributes"})
+_READS_KEY = words(
+    "get_object head_object get_object_attributes get_object_tagging put_object_tagging delete_object_tagging"
+)
 
 
 def _new_request_ids() -> Iterator[str]:

@@ -17,7 +17,6 @@ _CANNED = words(
     bucket-owner-full-control log-delivery-write"""
 )
 _CIPHERS = words("aes256 aws:kms aws:kms:dsse aws:fsx")
-_NOTHING = frozenset(("",))
 _NO = frozenset(("", "false"))
 
 # Header -> the values, in lower case, that ask for nothing beyond what every object gets. All others are refused.
@@ -28,8 +27,6 @@ _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
     "x-amz-bucket-object-lock-enabled": _NO,
     _SSE: words("aes256"),
     f"{_SSE}-bucket-key-enabled": _NO,
-    "x-amz-tagging": _NOTHING,
-    "x-amz-tagging-directive": words("copy replace"),
 } | dict.fromkeys(
     words(
         f"""x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write x-amz-grant-write-acp

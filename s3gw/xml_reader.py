@@ -24,6 +24,8 @@ MAX_COMPLETE_BYTES = 4 << 20
 MAX_CREATE_BUCKET_BYTES = 64 << 10
 MAX_KEYS_A_DELETE = 1000
 MAX_PARTS = 10_000
+# More than any set of tags may have, so that one too many is told from a document without end.
+MAX_LISTED_TAGS = 1000
 # Longer than any single value S3 takes; a key has 1,024 bytes.
 MAX_TEXT_CHARACTERS = 4096
 # A tag, or comment, that does not end within this is refused: expat would hold it whole, with all its attributes.
@@ -90,7 +92,7 @@ _CREATE_BUCKET = Struct(
         "LocationConstraint": TEXT,
         "Location": Struct({"Type": TEXT, "Name": TEXT}),
         "Bucket": Struct({"DataRedundancy": TEXT, "Type": TEXT}),
-        "Tags": Struct({"Tag": Many(Struct({"Key": TEXT, "Value": TEXT}), 50)}),
+        "Tags": Struct({"Tag": Many(Struct({"Key": TEXT, "Value": TEXT}), MAX_LISTED_TAGS)}),
     }
 )
 
@@ -224,10 +226,21 @@ def parse_create_bucket(body: bytes) -> CreateBucketDocument:
     if not body:
         return CreateBucketDocument()
     document = read(body, "CreateBucketConfiguration", _CREATE_BUCKET, MAX_CREATE_BUCKET_BYTES)
-    for element in ("Location", "Bucket", "Tags"):
+    for element in ("Location", "Bucket"):
         if document.get(element):
             raise not_implemented(f"The element {element} implies functionality that is not implemented")
-    return CreateBucketDocument(text_of(document, "LocationConstraint") or None)
+    return CreateBucketDocument(text_of(document, "LocationConstraint") or None, _tags(document.get("Tags")))
+
+
+def _tags(tags: Value | None) -> tuple[tuple[str, str], ...]:
+    return () if tags is None else tuple([tag_of(tag) for tag in items(cast("dict[str, Value]", tags), "Tag")])
+
+
+def tag_of(tag: dict[str, Value]) -> tuple[str, str]:
+    key, value = text_of(tag, "Key"), text_of(tag, "Value")
+    if key is None or value is None:
+        raise malformed()
+    return key, value
 
 
 def _is_utf8(body: bytes) -> bool:

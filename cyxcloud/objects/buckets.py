@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 
 from cyxcloud.core.ids import AccountId, BucketId
 from cyxcloud.meta import bucket_config, buckets, heads, uploads, usage
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import BucketRow, Versioning
+from cyxcloud.meta.rows import BucketFlags, BucketRow, Versioning
 from cyxcloud.objects.errors import BucketExists, BucketNotEmpty, BucketOwned, NoSuchBucket
 from cyxcloud.objects.store import Store
 
@@ -23,7 +24,19 @@ def page(
     return buckets.page(store.reader, account, prefix=prefix, after=after, limit=limit)
 
 
-async def create(store: Store, name: str, account: AccountId, region: str) -> BucketRow:
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a bucket has from its first moment: configurations by name, as they are stored, and flags."""
+
+    configured: tuple[tuple[str, bytes], ...] = ()
+    versioning: Versioning = Versioning.OFF
+    flags: BucketFlags = BucketFlags.NONE
+
+
+PLAIN = Setup()
+
+
+async def create(store: Store, name: str, account: AccountId, region: str, setup: Setup = PLAIN) -> BucketRow:
     """Raises BucketOwned where the caller has it already, BucketExists where another account does."""
     row = BucketRow(
         id=BucketId(secrets.randbits(63)),
@@ -31,12 +44,15 @@ async def create(store: Store, name: str, account: AccountId, region: str) -> Bu
         account=account,
         region=region,
         created_at_ms=store.clock.now_ms(),
-        versioning=Versioning.OFF,
+        versioning=setup.versioning,
         revision=1,
+        flags=setup.flags,
     )
 
     def make(conn: Connection) -> None:
         if buckets.create(conn, row):
+            for named, value in setup.configured:
+                bucket_config.put(conn, row.id, named, value)
             return
         there = buckets.read(conn, name)
         raise BucketOwned if there is not None and there.account == account else BucketExists

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from s3gw.context import RequestContext, Response
-from s3gw.handlers import bucket, listing, objects
+from s3gw.handlers import bucket, listing, objects, tagging
 from s3gw.handlers.copy import copy_object, upload_part_copy
 from s3gw.handlers.multipart import (
     abort_multipart_upload,
@@ -38,4 +38,10 @@ HANDLERS: dict[str, Handler] = {
     "upload_part": upload_part,
     "complete_multipart_upload": complete_multipart_upload,
     "abort_multipart_upload": abort_multipart_upload,
+    "get_object_tagging": tagging.get_object_tagging,
+    "put_object_tagging": tagging.put_object_tagging,
+    "delete_object_tagging": tagging.delete_object_tagging,
+    "get_bucket_tagging": tagging.get_bucket_tagging,
+    "put_bucket_tagging": tagging.put_bucket_tagging,
+    "delete_bucket_tagging": tagging.delete_bucket_tagging,
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cyxcloud.core.ids import AccountId
 from cyxcloud.objects import buckets
+from cyxcloud.objects.buckets import PLAIN, Setup
 from cyxcloud.objects.errors import BucketOwned
+from cyxcloud.objects.tags import BUCKET_TAGS, bucket_tags
 from s3gw import xml, xml_reader
 from s3gw.bucket_names import check_new_bucket_name
 from s3gw.context import RequestContext, Response, xml_response
@@ -43,14 +45,17 @@ async def create_bucket(ctx: RequestContext) -> Response:
     assert ctx.bucket_name is not None
     check_new_bucket_name(ctx.bucket_name)
     document = await ctx.body.read_document(xml_reader.MAX_CREATE_BUCKET_BYTES)
-    location = xml_reader.parse_create_bucket(document).location if document else None
+    wanted = xml_reader.parse_create_bucket(document)
+    location = wanted.location
     if location not in (None, "", ctx.region, DEFAULT_LOCATION):
         raise S3Error(
             Code.INVALID_LOCATION_CONSTRAINT,
             location_constraint=location,
         )
+    labels = bucket_tags(wanted.tags)
+    setup = Setup(((BUCKET_TAGS.name, BUCKET_TAGS.encode(labels)),)) if labels.tags else PLAIN
     try:
-        await buckets.create(ctx.store, ctx.bucket_name, account_of(ctx), location or ctx.region)
+        await buckets.create(ctx.store, ctx.bucket_name, account_of(ctx), location or ctx.region, setup)
     except BucketOwned:
         # As us-east-1 has always done: making one's own bucket again changes nothing. Elsewhere it is a conflict.
         if ctx.region != CLASSIC_REGION:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cyxcloud.core.checksums import Algorithm
 from cyxcloud.objects import buckets, copy, get, multipart
 from cyxcloud.objects.attributes import Attributes
@@ -11,10 +13,10 @@ from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import Target
 from cyxcloud.objects.rights import Permission
 from s3gw import request as req
-from s3gw import xml
+from s3gw import tagging, xml
 from s3gw.authority import demand
 from s3gw.context import RequestContext, Response, xml_response
-from s3gw.errors import Code, S3Error, not_implemented
+from s3gw.errors import Code, S3Error
 from s3gw.handlers.bucket import account_of
 from s3gw.handlers.objects import new_attributes, stored_headers
 from s3gw.handlers.uploads import parse_upload_id
@@ -53,8 +55,6 @@ async def copy_object(ctx: RequestContext) -> Response:
             Code.INVALID_REQUEST,
             f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_COPY_BYTES}",
         )
-    if ctx.headers.get("x-amz-tagging-directive", "COPY") not in ("COPY", "REPLACE"):
-        raise not_implemented("x-amz-tagging-directive", header="x-amz-tagging-directive")
     replaces = req.replaces_metadata(ctx.headers)
     named_class = "x-amz-storage-class" in ctx.headers
     onto_itself = (version.bucket, version.key) == (ctx.bucket.id, ctx.key)
@@ -65,6 +65,7 @@ async def copy_object(ctx: RequestContext) -> Response:
             "object's metadata, storage class, website redirect location or encryption attributes.",
         )
     attributes = new_attributes(ctx) if replaces else _kept(source)
+    attributes = replace(attributes, tags=tagging.of_copy(ctx, source))
     target = Target(
         ctx.bucket.id, ctx.key, account_of(ctx), req.write_conditions(ctx.headers), req.storage_class(ctx.headers)
     )

@@ -14,7 +14,7 @@ from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import STANDARD, Stored, Target
 from cyxcloud.shards import cid
 from s3gw import request as req
-from s3gw import xml, xml_reader
+from s3gw import tagging, xml, xml_reader
 from s3gw.context import RequestContext, Response, no_such_version, xml_response
 from s3gw.documents import AttributesPage, DeletedLine, DeleteEntry, FailedLine
 from s3gw.errors import Code, S3Error
@@ -40,7 +40,7 @@ async def put_object(ctx: RequestContext) -> Response:
 
 
 def new_attributes(ctx: RequestContext) -> Attributes:
-    return Attributes(req.content_headers(ctx.headers), req.user_metadata(ctx.headers))
+    return Attributes(req.content_headers(ctx.headers), req.user_metadata(ctx.headers), tags=tagging.requested(ctx))
 
 
 def stored_headers(stored: Stored) -> dict[str, str]:
@@ -120,6 +120,7 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
         headers["x-amz-checksum-type"] = checksum.type
     headers |= content_names(view)
+    headers |= tagging.count_header(ctx, view, attributes)
     if ctx.query:
         headers |= {_HTTP_NAMES[name]: value for name, value in response_overrides(ctx.query).items()}
     return headers

@@ -25,7 +25,8 @@ RESOLVER = Resolver()
 BUILT = words(
     """ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject
     DeleteObjects CopyObject GetObjectAttributes ListObjects ListObjectsV2 CreateMultipartUpload UploadPart
-    UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads"""
+    UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
+    GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging"""
 )
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
 REFUSED = {

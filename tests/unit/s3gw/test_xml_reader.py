@@ -258,7 +258,7 @@ def test_parse_create_bucket(body: bytes, location: str | None) -> None:
     [
         (b"<Location><Name>x</Name></Location>", Code.NOT_IMPLEMENTED),
         (b"<Bucket><Type>Directory</Type></Bucket>", Code.NOT_IMPLEMENTED),
-        (b"<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>", Code.NOT_IMPLEMENTED),
+        (b"<Tags><Tag><Key>a</Key></Tag></Tags>", Code.MALFORMED_XML),
         (b"<Colour>red</Colour>", Code.MALFORMED_XML),
     ],
 )

@@ -1,0 +1,1 @@
+"""The XML of configuration documents, one module an area: `parse` makes a dataclass of it, `render` writes one."""

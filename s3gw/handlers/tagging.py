@@ -1,0 +1,67 @@
+"""Tags of objects and buckets: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cyxcloud.objects import bucket_config, tags
+from cyxcloud.objects.amend import amend
+from cyxcloud.objects.rights import Permission, of_a_version
+from cyxcloud.objects.tags import BUCKET_TAGS
+from s3gw.authority import demand
+from s3gw.configuration import tagging
+from s3gw.context import RequestContext, Response, xml_response
+from s3gw.errors import Code, S3Error
+from s3gw.handlers.subresource import checked_document, named_id, opened
+
+
+async def get_object_tagging(ctx: RequestContext) -> Response:
+    return xml_response(tagging.render(opened(ctx).attributes.tags))
+
+
+async def put_object_tagging(ctx: RequestContext) -> Response:
+    wanted = tags.object_tags(tagging.parse(await checked_document(ctx, tagging.MAX_BYTES)))
+    await _set_tags(ctx, wanted)
+    return Response(200, {})
+
+
+async def delete_object_tagging(ctx: RequestContext) -> Response:
+    await _set_tags(ctx, {})
+    return Response(204, {})
+
+
+async def _set_tags(ctx: RequestContext, wanted: dict[str, str]) -> None:
+    view = opened(ctx)
+    if wanted:
+        permission = Permission.PUT_OBJECT_TAGGING
+        extra = tags.conditions(tags.EXISTING, view.attributes.tags) | tags.conditions(tags.REQUESTED, wanted)
+        named = "versionId" in ctx.query
+        demand(ctx, of_a_version(permission) if named else permission, version=view.version, extra=extra)
+    await amend(
+        ctx.store,
+        ctx.bucket.id,
+        ctx.key,
+        lambda attributes: replace(attributes, tags=wanted),
+        named=named_id(ctx, view),
+    )
+
+
+async def get_bucket_tagging(ctx: RequestContext) -> Response:
+    found = ctx.config.get(BUCKET_TAGS)
+    if found is None:
+        raise S3Error(Code.NO_SUCH_TAG_SET, bucket_name=ctx.bucket.name)
+    return xml_response(tagging.render(found.tags))
+
+
+async def put_bucket_tagging(ctx: RequestContext) -> Response:
+    wanted = tags.bucket_tags(tagging.parse(await checked_document(ctx, tagging.MAX_BYTES)))
+    if wanted.tags:
+        await bucket_config.put(ctx.store, ctx.bucket, BUCKET_TAGS, wanted)
+    else:
+        await bucket_config.remove(ctx.store, ctx.bucket, BUCKET_TAGS)
+    return Response(204, {})
+
+
+async def delete_bucket_tagging(ctx: RequestContext) -> Response:
+    await bucket_config.remove(ctx.store, ctx.bucket, BUCKET_TAGS)
+    return Response(204, {})
