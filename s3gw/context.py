@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from cyxcloud.meta.cause import Cause
 from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects import bucket_config
@@ -22,7 +23,8 @@ Headers = Mapping[str, str]
 
 
 class RequestContext(NamedTuple):
-    """One request, verified and authorised. `headers` have lower-case names; `row` is the bucket where one is named."""
+    """One request, verified and authorised. `headers` have lower-case names; `row` is the bucket where one is named;
+    `address` is the client's, without a port."""
 
     request_id: str
     operation: Operation
@@ -37,6 +39,7 @@ class RequestContext(NamedTuple):
     store: Store
     region: str
     scheme: str
+    address: str = ""
 
     @property
     def bucket(self) -> BucketRow:
@@ -51,6 +54,10 @@ class RequestContext(NamedTuple):
     def body(self) -> RequestBody:
         assert self.incoming is not None, "the operation's row says that it has a body"
         return self.incoming
+
+    def cause(self, event: str) -> Cause:
+        """Of a change that this request makes; `event` is its name in S3's notifications."""
+        return Cause(event, self.principal.canonical_id, self.address, self.request_id)
 
     @property
     def key(self) -> bytes:

@@ -126,6 +126,7 @@ class Gateway:
             store=self.store,
             region=self.region,
             scheme=self.scheme,
+            address=request.remote or "",
         )
         _authorise(ctx)
         refuse_unbuilt(operation, headers)

@@ -11,6 +11,7 @@ from enum import IntEnum, IntFlag, StrEnum
 from typing import NamedTuple
 
 from cyxcloud.core.ids import AccountId, BlobId, BucketId, NodeId, NodeNumber, PlacementId, UploadId, VersionId
+from cyxcloud.meta.cause import OF_THE_STORE, Cause
 
 
 class Versioning(IntEnum):
@@ -112,6 +113,7 @@ class NewVersion(NamedTuple):
     content_cid: bytes | None
     attributes: bytes
     segments: tuple[SegmentRow, ...]
+    cause: Cause = OF_THE_STORE
 
 
 class VersionRow(NamedTuple):

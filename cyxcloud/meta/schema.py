@@ -399,19 +399,35 @@ change_reader = Table(
     PrimaryKeyConstraint("bucket", "reader"),
     sqlite_with_rowid=False,
 )
-# Messages that are to reach a URL; each stays until it was taken or has grown too old.
+# URLs that messages may go to. `secret`, sealed by the keyring, signs them; empty for none.
+webhook = Table(
+    "webhook",
+    metadata,
+    _name("name", key=True),
+    _text("url"),
+    _bytes("secret"),
+    _id("created_at_ms"),
+    _id("delivered"),
+    _id("delivered_at_ms"),
+    _id("given_up"),
+    _id("given_up_at_ms"),
+    _text("error"),
+)
+# Messages that are to reach one of them; each stays until it was taken or has grown too old. Those of one key of a
+# bucket go in the order of their ids.
 delivery = Table(
     "delivery",
     metadata,
     _id("id", key=True),
+    _name("target"),
     _id("bucket"),
-    _text("target"),
+    _bytes("key"),
     _id("created_at_ms"),
     _id("due_at_ms"),
     Column("attempts", Integer, nullable=False),
-    _text("error"),
     _bytes("body"),
-    Index("delivery_due", "due_at_ms", "id"),
+    Index("delivery_due", "target", "due_at_ms", "id"),
+    Index("delivery_order", "target", "bucket", "key", "id"),
 )
 # Lines of access logs that wait to be put together as an object of the bucket that gets them.
 access_log = Table(

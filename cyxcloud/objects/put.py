@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import AccountId, BucketId, VersionId
-from cyxcloud.meta import heads, usage, versions
+from cyxcloud.meta import changes, heads, usage, versions
+from cyxcloud.meta.cause import OF_THE_STORE, Cause
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NewVersion, SegmentRow, Versioning
 from cyxcloud.objects import intake
@@ -34,6 +35,7 @@ class Target:
     account: AccountId
     conditions: WriteConditions = NO_WRITE_CONDITIONS
     storage_class: str = STANDARD
+    cause: Cause = OF_THE_STORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def new_version(
         content_cid=cid.object_cid([(each.cid, each.length) for each in segments]),
         attributes=attributes.encode(),
         segments=segments,
+        cause=target.cause,
     )
 
 
@@ -109,6 +112,8 @@ def make_current(conn: Connection, store: Store, new: NewVersion, conditions: Wr
         objects -= 0 if replaced.version.is_delete_marker else 1
         size_bytes -= replaced.version.size
     usage.add(conn, new.bucket, new.id, objects=objects, size_bytes=size_bytes)
+    if chain.flags:
+        changes.record(conn, chain.flags, new, new.cause, store.clock.now_ms())
     return chain.versioning
 
 

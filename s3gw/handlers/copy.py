@@ -67,7 +67,12 @@ async def copy_object(ctx: RequestContext) -> Response:
     attributes = new_attributes(ctx) if replaces else _kept(source)
     attributes = replace(attributes, tags=tagging.of_copy(ctx, source))
     target = Target(
-        ctx.bucket.id, ctx.key, account_of(ctx), req.write_conditions(ctx.headers), req.storage_class(ctx.headers)
+        ctx.bucket.id,
+        ctx.key,
+        account_of(ctx),
+        req.write_conditions(ctx.headers),
+        req.storage_class(ctx.headers),
+        ctx.cause("ObjectCreated:Copy"),
     )
     stored = await copy.copy_object(ctx.store, source, target, attributes, named_algorithm(ctx))
     headers = {name: value for name, value in stored_headers(stored).items() if name in _ANSWERED}

@@ -33,7 +33,12 @@ async def put_object(ctx: RequestContext) -> Response:
     if ctx.body.length is None and ctx.headers.get("transfer-encoding", "").lower() != "chunked":
         raise S3Error(Code.MISSING_CONTENT_LENGTH)
     target = Target(
-        ctx.bucket.id, ctx.key, account_of(ctx), req.write_conditions(ctx.headers), req.storage_class(ctx.headers)
+        ctx.bucket.id,
+        ctx.key,
+        account_of(ctx),
+        req.write_conditions(ctx.headers),
+        req.storage_class(ctx.headers),
+        ctx.cause("ObjectCreated:Put"),
     )
     stored = await put.put_object(ctx.store, target, ctx.body, new_attributes(ctx))
     return Response(200, stored_headers(stored))

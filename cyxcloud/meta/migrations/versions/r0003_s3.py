@@ -88,16 +88,34 @@ def _changes() -> None:
         PrimaryKeyConstraint("bucket", "reader"),
         sqlite_with_rowid=False,
     )
+    _deliveries()
+
+
+def _deliveries() -> None:
+    op.create_table(
+        "webhook",
+        Column("name", Name, nullable=False),
+        Column("url", Text, nullable=False),
+        Column("secret", LargeBinary, nullable=False),
+        Column("created_at_ms", Id, nullable=False),
+        Column("delivered", Id, nullable=False),
+        Column("delivered_at_ms", Id, nullable=False),
+        Column("given_up", Id, nullable=False),
+        Column("given_up_at_ms", Id, nullable=False),
+        Column("error", Text, nullable=False),
+        PrimaryKeyConstraint("name"),
+    )
     op.create_table(
         "delivery",
         Column("id", Id, nullable=False),
+        Column("target", Name, nullable=False),
         Column("bucket", Id, nullable=False),
-        Column("target", Text, nullable=False),
+        Column("key", LargeBinary, nullable=False),
         Column("created_at_ms", Id, nullable=False),
         Column("due_at_ms", Id, nullable=False),
         Column("attempts", Integer, nullable=False),
-        Column("error", Text, nullable=False),
         Column("body", LargeBinary, nullable=False),
         PrimaryKeyConstraint("id"),
     )
-    op.create_index("delivery_due", "delivery", ["due_at_ms", "id"])
+    op.create_index("delivery_due", "delivery", ["target", "due_at_ms", "id"])
+    op.create_index("delivery_order", "delivery", ["target", "bucket", "key", "id"])
