@@ -19,7 +19,7 @@ from cyxcloud.meta.system import SNAPSHOT_BUCKET, SNAPSHOT_BUCKET_NAME, SYSTEM_A
 from cyxcloud.objects import delete, intake, listing, put
 from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.body import Body
-from cyxcloud.objects.delete import Removal
+from cyxcloud.objects.delete import Removal, Remover
 from cyxcloud.objects.put import Target
 from cyxcloud.objects.store import Store
 from cyxcloud.shards.erasure import CODEC_ID
@@ -97,7 +97,8 @@ async def give_up_all_but(store: Store, live: AbstractSet[bytes]) -> int:
 
 async def give_up(store: Store, keys: AbstractSet[bytes]) -> None:
     if keys:
-        await delete.delete_objects(store, SNAPSHOT_BUCKET, [Removal(key) for key in sorted(keys)])
+        remover = Remover(store, SNAPSHOT_BUCKET, SYSTEM_ACCOUNT)
+        await delete.delete_objects(remover, [Removal(key) for key in sorted(keys)])
 
 
 def _dek(store: Store, segment: SegmentRow) -> bytes:

@@ -13,7 +13,6 @@ from cyxcloud.objects.bucket_config import BucketConfig
 from cyxcloud.objects.principal import Principal
 from cyxcloud.objects.store import Store
 from cyxcloud.shards.frames import Buffer
-from s3gw.errors import Code, S3Error
 from s3gw.operations import Operation
 
 if TYPE_CHECKING:
@@ -76,10 +75,3 @@ class Response(NamedTuple):
 
 def xml_response(document: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(status, {"Content-Type": "application/xml"} | (headers or {}), document)
-
-
-def no_such_version(ctx: RequestContext) -> None:
-    """Versions are not built yet: the only one a key has is the null version."""
-    version = ctx.query.get("versionId")
-    if version is not None and version != "null":
-        raise S3Error(Code.NO_SUCH_VERSION, key=ctx.key, version_id=version)

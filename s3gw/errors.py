@@ -346,6 +346,12 @@ class S3Error(Exception):
         self.code = code
         self.message = message or code.message
         self.fields = fields
+        self.headers: dict[str, str] = {}
+
+    def with_headers(self, headers: dict[str, str]) -> S3Error:
+        """What the answer says in headers as well."""
+        self.headers = headers
+        return self
 
     @property
     def status(self) -> int:

@@ -19,6 +19,7 @@ from s3gw.times import http_date
 _SIMPLE: dict[type[Exception], Code] = {
     objects.NoSuchKey: Code.NO_SUCH_KEY,
     objects.NoSuchUpload: Code.NO_SUCH_UPLOAD,
+    objects.VersioningHeld: Code.INVALID_BUCKET_STATE,
     objects.StillCompleting: Code.SERVICE_UNAVAILABLE,
     objects.BucketExists: Code.BUCKET_ALREADY_EXISTS,
     objects.BucketOwned: Code.BUCKET_ALREADY_OWNED_BY_YOU,

@@ -38,6 +38,7 @@ from s3gw.resolve import Resolved, Resolver, split_target
 from s3gw.sigv4 import Anonymous, RequestView, SignatureError, Verified, Verifier, fold_headers, header
 from s3gw.stalls import SendWatch
 from s3gw.unbuilt import refuse_unbuilt
+from s3gw.version_ids import named_version
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +139,8 @@ class Gateway:
             return None, None
         handler = resolved.operation.handler
         if handler in _READS_KEY and resolved.key is not None:
-            found = get.find(self.store, resolved.bucket, resolved.key, with_body=handler == "get_object")
+            named = named_version(resolved.query) if resolved.query else None
+            found = get.find(self.store, resolved.bucket, resolved.key, with_body=handler == "get_object", named=named)
             return found.bucket, found
         return buckets.find(self.store, resolved.bucket), None
 
@@ -169,7 +171,7 @@ class Gateway:
             validators = {"ETag": str(failure.fields["e_tag"]), "Last-Modified": str(failure.fields["last_modified"])}
             return Response(failure.status, validators)
         document = xml.error(failure, raw_path, request_id)
-        return Response(failure.status, {"Content-Type": "application/xml"}, document)
+        return Response(failure.status, {"Content-Type": "application/xml"} | failure.headers, document)
 
 
 def _single(headers: Mapping[str, str | list[str]]) -> dict[str, str]:

@@ -31,7 +31,7 @@ _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
     words(
         f"""x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write x-amz-grant-write-acp
         x-amz-object-lock-mode x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold
-        x-amz-website-redirect-location x-amz-mfa {_SSE}-aws-kms-key-id {_SSE}-context
+        x-amz-website-redirect-location {_SSE}-aws-kms-key-id {_SSE}-context
         {_SSE}-customer-algorithm {_SSE}-customer-key {_SSE}-customer-key-md5
         x-amz-copy-source-server-side-encryption-customer-algorithm
         x-amz-copy-source-server-side-encryption-customer-key

@@ -86,7 +86,7 @@ SELECT u.id FROM upload u LEFT JOIN session s ON s.number = u.holder
 WHERE u.state = 2 AND (u.holder IS NULL OR s.number IS NULL)"""
 _USAGE = """
 SELECT bucket, CAST(sum(objects) AS BIGINT), CAST(sum(bytes) AS BIGINT) FROM (
-  SELECT bucket, 1 - is_delete_marker AS objects, size AS bytes FROM version
+  SELECT bucket, 1 AS objects, size AS bytes FROM version
   UNION ALL SELECT bucket, -objects, -bytes FROM usage
   UNION ALL SELECT bucket, -objects, -bytes FROM usage_delta) AS every
 GROUP BY bucket HAVING sum(objects) <> 0 OR sum(bytes) <> 0"""

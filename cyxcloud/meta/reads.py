@@ -30,6 +30,13 @@ class ObjectRead(NamedTuple):
     body: bytes | None
 
 
+class VersionRef(NamedTuple):
+    """A version that a request names, as opposed to the current one. `id` None: the null version."""
+
+    id: VersionId | None
+
+
+NULL_VERSION = VersionRef(None)
 _NOTHING = ObjectRead(None, None, None)
 _at_head = and_(head.c.bucket == bucket.c.id, head.c.key == bindparam("at_key"))
 

@@ -23,6 +23,10 @@ class BucketNotEmpty(ObjectsError):
     pass
 
 
+class VersioningHeld(ObjectsError):
+    """A bucket with object lock keeps its versions for ever."""
+
+
 class NoSuchKey(ObjectsError):
     pass
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta import blobs, reads, segments
-from cyxcloud.meta.reads import ObjectRead
+from cyxcloud.meta.reads import ObjectRead, VersionRef
 from cyxcloud.meta.rows import BucketRow, SegmentRow, VersionRow
 from cyxcloud.objects import attributes as attributes_codec
 from cyxcloud.objects.attributes import Attributes
@@ -49,13 +49,21 @@ class ObjectView:
         raise InvalidPartNumber
 
 
-def find(store: Store, bucket_name: str, key: bytes, *, with_body: bool) -> ObjectRead:
-    """Bucket and current version in one statement, before anybody was asked whether it may be seen."""
-    return reads.read_object(store.reader, bucket_name, key, with_body=with_body)
+def find(store: Store, bucket_name: str, key: bytes, *, with_body: bool, named: VersionRef | None = None) -> ObjectRead:
+    """Bucket and version, the current one where none is named, in one statement, before anybody was asked whether it
+    may be seen."""
+    if named is None:
+        return reads.read_object(store.reader, bucket_name, key, with_body=with_body)
+    if named.id is None:
+        return reads.read_null(store.reader, bucket_name, key, with_body=with_body)
+    found = reads.read_version(store.reader, bucket_name, key, named.id, with_body=with_body)
+    # A null version is had as such alone: its own id is never told.
+    hidden = found.version is not None and found.version.is_null
+    return ObjectRead(found.bucket, None, None) if hidden else found
 
 
 def view_of(found: ObjectRead) -> ObjectView:
-    """Raises NoSuchBucket, NoSuchKey (also under a delete marker)."""
+    """Raises NoSuchBucket, NoSuchKey (also for a delete marker)."""
     if found.bucket is None:
         raise NoSuchBucket
     if found.version is None or found.version.is_delete_marker:

@@ -109,7 +109,7 @@ def make_current(conn: Connection, store: Store, new: NewVersion, conditions: Wr
     objects, size_bytes = 1, new.size
     if replaced is not None:
         store.release(conn, replaced.segments)
-        objects -= 0 if replaced.version.is_delete_marker else 1
+        objects -= 1
         size_bytes -= replaced.version.size
     usage.add(conn, new.bucket, new.id, objects=objects, size_bytes=size_bytes)
     if chain.flags:

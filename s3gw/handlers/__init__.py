@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from s3gw.context import RequestContext, Response
-from s3gw.handlers import bucket, listing, objects, tagging
+from s3gw.handlers import bucket, listing, objects, removals, tagging, versioning
 from s3gw.handlers.copy import copy_object, upload_part_copy
 from s3gw.handlers.multipart import (
     abort_multipart_upload,
@@ -22,6 +22,8 @@ HANDLERS: dict[str, Handler] = {
     "head_bucket": bucket.head_bucket,
     "delete_bucket": bucket.delete_bucket,
     "get_bucket_location": bucket.get_bucket_location,
+    "get_bucket_versioning": versioning.get_bucket_versioning,
+    "put_bucket_versioning": versioning.put_bucket_versioning,
     "list_objects": listing.list_objects,
     "list_objects_v2": listing.list_objects_v2,
     "list_multipart_uploads": listing.list_multipart_uploads,
@@ -29,8 +31,8 @@ HANDLERS: dict[str, Handler] = {
     "put_object": objects.put_object,
     "get_object": objects.get_object,
     "head_object": objects.head_object,
-    "delete_object": objects.delete_object,
-    "delete_objects": objects.delete_objects,
+    "delete_object": removals.delete_object,
+    "delete_objects": removals.delete_objects,
     "get_object_attributes": objects.get_object_attributes,
     "copy_object": copy_object,
     "upload_part_copy": upload_part_copy,

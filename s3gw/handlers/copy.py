@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cyxcloud.core.checksums import Algorithm
+from cyxcloud.meta.reads import VersionRef
+from cyxcloud.meta.rows import Versioning
 from cyxcloud.objects import buckets, copy, get, multipart
 from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.conditions import check_copy_source
@@ -20,9 +22,13 @@ from s3gw.errors import Code, S3Error
 from s3gw.handlers.bucket import account_of
 from s3gw.handlers.objects import new_attributes, stored_headers
 from s3gw.handlers.uploads import parse_upload_id
+from s3gw.opened import VERSION_HEADER, source_version_headers
 from s3gw.parameters import part_number
+from s3gw.request import CopySource
+from s3gw.version_ids import version_ref
 
 MAX_COPY_BYTES = 5 << 30
+SOURCE = "x-amz-copy-source"
 _ENCRYPTED = {"x-amz-server-side-encryption": "AES256"}
 
 
@@ -32,19 +38,30 @@ def _source(ctx: RequestContext) -> ObjectView:
     bucket = buckets.find(ctx.store, named.bucket)
     if bucket is None:
         raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=named.bucket)
-    demand(ctx, Permission.GET_OBJECT, bucket=bucket, key=named.key)
+    version = version_ref(named.version_id)
+    permission = Permission.GET_OBJECT if version is None else Permission.GET_OBJECT_VERSION
+    demand(ctx, permission, bucket=bucket, key=named.key)
     expected = ctx.headers.get("x-amz-source-expected-bucket-owner")
     if expected is not None and expected != ctx.principal.canonical_id:
         raise S3Error(Code.ACCESS_DENIED)
-    if named.version_id not in (None, "null"):
+    view = _opened_source(ctx, named, version)
+    check_copy_source(req.copy_source_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
+    return view
+
+
+def _opened_source(ctx: RequestContext, named: CopySource, version: VersionRef | None) -> ObjectView:
+    found = get.find(ctx.store, named.bucket, named.key, with_body=True, named=version)
+    if version is not None and found.version is None:
         raise S3Error(Code.NO_SUCH_VERSION, key=named.key, version_id=named.version_id or "")
+    if version is not None and found.version is not None and found.version.is_delete_marker:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        )
     try:
-        view = get.open_object(ctx.store, named.bucket, named.key)
+        return get.view_of(found)
     except NoSuchKey:
         raise S3Error(Code.NO_SUCH_KEY, key=named.key) from None
-    version = view.version
-    check_copy_source(req.copy_source_conditions(ctx.headers), version.etag, version.mtime_ms)
-    return view
 
 
 async def copy_object(ctx: RequestContext) -> Response:
@@ -58,7 +75,9 @@ async def copy_object(ctx: RequestContext) -> Response:
     replaces = req.replaces_metadata(ctx.headers)
     named_class = "x-amz-storage-class" in ctx.headers
     onto_itself = (version.bucket, version.key) == (ctx.bucket.id, ctx.key)
-    if onto_itself and not replaces and not named_class:
+    # A version that is named becomes the current one: that is how an older one is put back.
+    puts_back = ctx.bucket.versioning is not Versioning.OFF and "?versionId=" in ctx.headers[SOURCE]
+    if onto_itself and not puts_back and not replaces and not named_class:
         raise S3Error(
             Code.INVALID_REQUEST,
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -76,10 +95,11 @@ async def copy_object(ctx: RequestContext) -> Response:
     )
     stored = await copy.copy_object(ctx.store, source, target, attributes, named_algorithm(ctx))
     headers = {name: value for name, value in stored_headers(stored).items() if name in _ANSWERED}
+    headers |= source_version_headers(source.bucket, version)
     return xml_response(xml.copy_object(stored.etag, stored.mtime_ms, stored.checksum), headers=headers)
 
 
-_ANSWERED = frozenset({"x-amz-server-side-encryption", "x-cyx-cid"})
+_ANSWERED = frozenset({"x-amz-server-side-encryption", "x-cyx-cid", VERSION_HEADER})
 
 
 def _kept(source: ObjectView) -> Attributes:
@@ -111,4 +131,5 @@ async def upload_part_copy(ctx: RequestContext) -> Response:
     if span[1] - span[0] > MAX_COPY_BYTES:
         raise S3Error(Code.ENTITY_TOO_LARGE)
     etag, mtime_ms, checksum = await copy.copy_part(ctx.store, source, span, upload, number)
-    return xml_response(xml.copy_part(etag, mtime_ms, checksum), headers=dict(_ENCRYPTED))
+    headers = _ENCRYPTED | source_version_headers(source.bucket, source.version)
+    return xml_response(xml.copy_part(etag, mtime_ms, checksum), headers=headers)

@@ -1,27 +1,26 @@
-"""Objects: put, get, head, delete, attributes.
+"""Objects: put, get, head, attributes.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and its neighbours.
 """
 
 from __future__ import annotations
 
-from cyxcloud.objects import delete, get, put
+from cyxcloud.objects import get, put
 from cyxcloud.objects.attributes import Attributes, Checksum
-from cyxcloud.objects.conditions import NO_REMOVAL_CONDITIONS, RemovalConditions, check_read
-from cyxcloud.objects.delete import Removal
-from cyxcloud.objects.errors import ObjectsError
+from cyxcloud.objects.conditions import check_read
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import STANDARD, Stored, Target
 from cyxcloud.shards import cid
 from s3gw import request as req
-from s3gw import tagging, xml, xml_reader
-from s3gw.context import RequestContext, Response, no_such_version, xml_response
-from s3gw.documents import AttributesPage, DeletedLine, DeleteEntry, FailedLine
+from s3gw import tagging, xml
+from s3gw.context import RequestContext, Response, xml_response
+from s3gw.documents import AttributesPage
 from s3gw.errors import Code, S3Error
-from s3gw.failures import as_s3_error
 from s3gw.handlers.bucket import account_of
+from s3gw.opened import VERSION_HEADER, opened, version_headers
 from s3gw.parameters import page_size, part_number, part_number_marker, response_overrides
 from s3gw.times import http_date
+from s3gw.version_ids import version_text
 
 CHECKSUM_MODE = "x-amz-checksum-mode"
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
@@ -55,6 +54,8 @@ def stored_headers(stored: Stored) -> dict[str, str]:
         headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
         headers["x-amz-checksum-type"] = checksum.type
     headers["x-cyx-cid"] = cid.cid_text(stored.content_cid)
+    if stored.version is not None:
+        headers[VERSION_HEADER] = version_text(stored.version)
     return headers
 
 
@@ -78,9 +79,7 @@ async def head_object(ctx: RequestContext) -> Response:
 
 
 def _open(ctx: RequestContext) -> ObjectView:
-    no_such_version(ctx)
-    assert ctx.found is not None, "the pipeline reads the version with its bucket"
-    view = get.view_of(ctx.found)
+    view = opened(ctx)
     check_read(req.read_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
     return view
 
@@ -126,6 +125,7 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         headers["x-amz-checksum-type"] = checksum.type
     headers |= content_names(view)
     headers |= tagging.count_header(ctx, view, attributes)
+    headers |= version_headers(ctx, version)
     if ctx.query:
         headers |= {_HTTP_NAMES[name]: value for name, value in response_overrides(ctx.query).items()}
     return headers
@@ -166,53 +166,6 @@ def content_names(view: ObjectView) -> dict[str, str]:
     return names
 
 
-async def delete_object(ctx: RequestContext) -> Response:
-    no_such_version(ctx)
-    await delete.delete_object(ctx.store, ctx.bucket.id, Removal(ctx.key, req.removal_conditions(ctx.headers)))
-    return Response(204, {})
-
-
-async def delete_objects(ctx: RequestContext) -> Response:
-    if not ctx.body.checked:
-        raise S3Error(Code.INVALID_REQUEST, "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
-    document = xml_reader.parse_delete(await ctx.body.read_document(xml_reader.MAX_DELETE_BYTES))
-    outcomes: dict[int, S3Error | None] = {}
-    removals: list[tuple[int, Removal]] = []
-    for at, entry in enumerate(document.entries):
-        refused = _refused_entry(entry)
-        if refused is None:
-            removals.append((at, Removal(entry.key, _conditions(entry))))
-        outcomes[at] = refused
-    results = await delete.delete_objects(ctx.store, ctx.bucket.id, [removal for _, removal in removals])
-    for (at, _), failed in zip(removals, results, strict=True):
-        outcomes[at] = _entry_failure(failed)
-    deleted = [
-        DeletedLine(entry.key, entry.version_id, None)
-        for at, entry in enumerate(document.entries)
-        if outcomes[at] is None and not document.quiet
-    ]
-    failures = [
-        FailedLine(entry.key, entry.version_id, failure.code, failure.message)
-        for at, entry in enumerate(document.entries)
-        if (failure := outcomes[at]) is not None
-    ]
-    return xml_response(xml.delete_result(deleted, failures))
-
-
-def _refused_entry(entry: DeleteEntry) -> S3Error | None:
-    return None if entry.version_id in (None, "null") else S3Error(Code.NO_SUCH_VERSION)
-
-
-def _conditions(entry: DeleteEntry) -> RemovalConditions:
-    if entry.etag is None and entry.modified_ms is None and entry.size is None:
-        return NO_REMOVAL_CONDITIONS
-    return RemovalConditions(() if entry.etag is None else (entry.etag,), entry.modified_ms, entry.size)
-
-
-def _entry_failure(failed: ObjectsError | None) -> S3Error | None:
-    return None if failed is None else as_s3_error(failed, None) or S3Error(Code.INTERNAL_ERROR)
-
-
 async def get_object_attributes(ctx: RequestContext) -> Response:
     asked = req.wanted_attributes(ctx.headers)
     view = _open(ctx)
@@ -231,5 +184,5 @@ async def get_object_attributes(ctx: RequestContext) -> Response:
         max_parts=limit,
         truncated=len(following) > limit,
     )
-    headers = {"Last-Modified": http_date(version.mtime_ms)} | content_names(view)
+    headers = {"Last-Modified": http_date(version.mtime_ms)} | content_names(view) | version_headers(ctx, version)
     return xml_response(xml.object_attributes(page), headers=headers)

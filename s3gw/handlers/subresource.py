@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from cyxcloud.core.ids import VersionId
-from cyxcloud.objects import get
 from cyxcloud.objects.get import ObjectView
-from s3gw.context import RequestContext, no_such_version
+from s3gw.context import RequestContext
 from s3gw.errors import Code, S3Error
-
-
-def opened(ctx: RequestContext) -> ObjectView:
-    """The version that the request is about: the pipeline reads it with its bucket."""
-    no_such_version(ctx)
-    assert ctx.found is not None, "the operation's handler is among those whose key is read"
-    return get.view_of(ctx.found)
 
 
 def named_id(ctx: RequestContext, view: ObjectView) -> VersionId | None:

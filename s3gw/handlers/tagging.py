@@ -12,11 +12,13 @@ from s3gw.authority import demand
 from s3gw.configuration import tagging
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
-from s3gw.handlers.subresource import checked_document, named_id, opened
+from s3gw.handlers.subresource import checked_document, named_id
+from s3gw.opened import opened, version_headers
 
 
 async def get_object_tagging(ctx: RequestContext) -> Response:
-    return xml_response(tagging.render(opened(ctx).attributes.tags))
+    view = opened(ctx)
+    return xml_response(tagging.render(view.attributes.tags), headers=version_headers(ctx, view.version))
 
 
 async def put_object_tagging(ctx: RequestContext) -> Response:

@@ -94,7 +94,7 @@ def test_reads_of_what_is_not_there(client: Any, bucket: str) -> None:
         client.get_object(Bucket="no-such-bucket", Key="k")
     with refused("NoSuchBucket", 404):
         client.put_object(Bucket="no-such-bucket", Key="k", Body=b"")
-    with refused("NoSuchVersion", 404):
+    with refused("InvalidArgument", 400):
         client.get_object(Bucket=bucket, Key="k", VersionId="4")
     with refused("KeyTooLongError", 400):
         client.put_object(Bucket=bucket, Key="k" * 1025, Body=b"")

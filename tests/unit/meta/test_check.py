@@ -66,10 +66,10 @@ def add_chunked(conn: Connection, counter: int) -> SegmentRow:
 def put(conn: Connection, new: NewVersion) -> None:
     """As objects/put.py does it."""
     replaced = versions.insert_current(conn, new, heads.lock(conn, new.bucket, new.key).head)
-    objects, size = int(not new.is_delete_marker), new.size
+    objects, size = 1, new.size
     if replaced is not None:
         blobs.release(conn, replaced.segments, DUE_MS)
-        objects, size = objects - int(not replaced.version.is_delete_marker), size - replaced.version.size
+        objects, size = objects - 1, size - replaced.version.size
     usage.add(conn, new.bucket, new.id, objects=objects, size_bytes=size)
 
 
@@ -79,8 +79,7 @@ def remove(conn: Connection, key: bytes, counter: int) -> None:
     removed = versions.remove(conn, BUCKET, head, VersionId(made(counter)))
     assert removed is not None
     blobs.release(conn, removed.segments, DUE_MS)
-    objects = int(not removed.version.is_delete_marker)
-    usage.add(conn, BUCKET, made(counter + 500), objects=-objects, size_bytes=-removed.version.size)
+    usage.add(conn, BUCKET, made(counter + 500), objects=-1, size_bytes=-removed.version.size)
 
 
 def frame(conn: Connection) -> None:
