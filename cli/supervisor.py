@@ -139,6 +139,8 @@ class Supervisor:
             mover=settings.mover,
             snapshot=settings.snapshot,
             reconcile=settings.reconcile,
+            lifecycle=settings.lifecycle,
+            access_log=settings.access_log,
         )
         gateways = [
             self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)
@@ -158,6 +160,8 @@ class Supervisor:
             tls_cert=self.settings.tls.cert,
             tls_key=self.settings.tls.key,
             delete_grace_seconds=self.settings.delete_grace,
+            lifecycle=self.settings.lifecycle,
+            access_log=self.settings.access_log,
         )
 
     def _role(self, kind: str, number: int, endpoint: str, server: child.Server, *fds: int) -> Role:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cyxcloud.core.config import MoverSettings, ReconcileSettings, SnapshotSettings
+from cyxcloud.core.config import (
+    AccessLogSettings,
+    LifecycleSettings,
+    MoverSettings,
+    ReconcileSettings,
+    SnapshotSettings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +27,5 @@ class CoordinatorSpec:
     mover: MoverSettings = field(default_factory=MoverSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
+    lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
+    access_log: AccessLogSettings = field(default_factory=AccessLogSettings)

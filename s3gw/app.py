@@ -135,6 +135,7 @@ class _Worker:
             clock=store_clock,
             room=Room(spec.home / "meta"),
             delete_grace_seconds=spec.delete_grace_seconds,
+            day_ms=int(spec.lifecycle.day * 1000),
             buckets=BucketCache(reader, BucketChanges(database.path.parent), clock),
             maps=maps,
         )

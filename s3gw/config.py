@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from cyxcloud.core.config import AccessLogSettings, LifecycleSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class GatewaySpec:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     delete_grace_seconds: float = 86400.0
+    lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
+    access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
 
     @property
     def session_file(self) -> Path:

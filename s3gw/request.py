@@ -18,6 +18,7 @@ from cyxcloud.objects.conditions import (
     RemovalConditions,
     WriteConditions,
 )
+from cyxcloud.objects.storage_classes import RANK
 from s3gw.body import stored_content_encoding
 from s3gw.bucket_names import check_bucket_name
 from s3gw.errors import Code, S3Error, not_implemented
@@ -32,11 +33,6 @@ _COPY_SOURCE = "x-amz-copy-source"
 # More digits than any size has are read as what they mean, "beyond the end", but not without end.
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,30})\s*-\s*(\d{0,30})\s*", re.ASCII | re.IGNORECASE).fullmatch
 _COPY_RANGE = re.compile(r"bytes=(\d{1,30})-(\d{1,30})", re.ASCII).fullmatch
-_STORED_CLASSES = frozenset(
-    ("STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
-)
-# These need RestoreObject before a read, which is not there; an object must not be stored unreadable.
-_ARCHIVE_CLASSES = frozenset(("GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS"))
 _ATTRIBUTES = frozenset(("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"))
 
 
@@ -233,10 +229,8 @@ def content_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def storage_class(headers: Mapping[str, str]) -> str:
     name = headers.get("x-amz-storage-class") or "STANDARD"
-    if name in _STORED_CLASSES:
+    if name in RANK:
         return name
-    if name in _ARCHIVE_CLASSES:
-        raise not_implemented(Code.NOT_IMPLEMENTED.message, header="x-amz-storage-class")
     raise S3Error(Code.INVALID_STORAGE_CLASS, storage_class_requested=name)
 
 

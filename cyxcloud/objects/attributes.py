@@ -82,6 +82,8 @@ class Attributes:
     encryption: Encryption | None = None
     redirect: str = ""
     """x-amz-website-redirect-location."""
+    restored_until_ms: int = 0
+    """Of an archived object: until when it can be read."""
 
     def encode(self) -> bytes:
         fields: dict[str, Any] = {}
@@ -114,6 +116,8 @@ class Attributes:
             fields["e"] = [kept.algorithm, kept.key, kept.is_customer, kept.context, kept.bucket_key]
         if self.redirect:
             fields["r"] = self.redirect
+        if self.restored_until_ms:
+            fields["u"] = self.restored_until_ms
 
 
 def layout_beside(parts: Sequence[PartInfo], segment_sizes: Sequence[int]) -> str:
@@ -149,4 +153,5 @@ def decode(data: bytes) -> Attributes:
         lock=Lock(*fields["k"]) if "k" in fields else None,
         encryption=Encryption(*fields["e"]) if "e" in fields else None,
         redirect=fields.get("r", ""),
+        restored_until_ms=fields.get("u", 0),
     )

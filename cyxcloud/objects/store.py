@@ -139,6 +139,7 @@ class Store:
     room: Room | None = None  # of the metadata, where it lies on a disk of this box
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
+    day_ms: int = 24 * 3600 * 1000  # of lifecycle rules; shorter only for tests
     buckets: BucketCache | None = None
     configs: dict[BucketId, tuple[int, object]] = field(default_factory=dict)  # see bucket_config.of
     maps: BlobMaps = field(default_factory=BlobMaps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from s3gw.context import RequestContext, Response
-from s3gw.handlers import bucket, listing, objects, removals, tagging, versioning
+from s3gw.handlers import archive, bucket, lifecycle, listing, objects, removals, tagging, versioning
 from s3gw.handlers.copy import copy_object, upload_part_copy
 from s3gw.handlers.multipart import (
     abort_multipart_upload,
@@ -46,4 +46,8 @@ HANDLERS: dict[str, Handler] = {
     "get_bucket_tagging": tagging.get_bucket_tagging,
     "put_bucket_tagging": tagging.put_bucket_tagging,
     "delete_bucket_tagging": tagging.delete_bucket_tagging,
+    "get_bucket_lifecycle": lifecycle.get_bucket_lifecycle,
+    "put_bucket_lifecycle": lifecycle.put_bucket_lifecycle,
+    "delete_bucket_lifecycle": lifecycle.delete_bucket_lifecycle,
+    "restore_object": archive.restore_object,
 }

@@ -19,6 +19,7 @@ from s3gw import tagging, xml
 from s3gw.authority import demand
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
+from s3gw.handlers.archive import demand_readable
 from s3gw.handlers.bucket import account_of
 from s3gw.handlers.objects import new_attributes, stored_headers
 from s3gw.handlers.uploads import parse_upload_id
@@ -46,6 +47,7 @@ def _source(ctx: RequestContext) -> ObjectView:
         raise S3Error(Code.ACCESS_DENIED)
     view = _opened_source(ctx, named, version)
     check_copy_source(req.copy_source_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
+    demand_readable(ctx, view)
     return view
 
 

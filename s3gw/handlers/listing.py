@@ -10,6 +10,7 @@ from s3gw import xml
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import ObjectPage, PartLine, PartPage, UploadLine, UploadPage
 from s3gw.handlers.bucket import owner_of
+from s3gw.handlers.lifecycle import abort_headers
 from s3gw.handlers.uploads import parse_upload_id, upload_text
 from s3gw.parameters import decode_token, encode_token, page_size, part_number_marker, wants_url_encoding
 
@@ -126,4 +127,4 @@ async def list_parts(ctx: RequestContext) -> Response:
         checksum_algorithm=plan.algorithm,
         checksum_type=plan.type,
     )
-    return xml_response(xml.list_parts(page))
+    return xml_response(xml.list_parts(page), headers=abort_headers(ctx, upload.created_at_ms))

@@ -17,6 +17,7 @@ from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
 from s3gw.handlers.bucket import account_of
 from s3gw.handlers.copy import named_algorithm
+from s3gw.handlers.lifecycle import abort_headers
 from s3gw.handlers.objects import new_attributes, stored_headers
 from s3gw.handlers.uploads import parse_upload_id, upload_text
 from s3gw.parameters import part_number
@@ -32,6 +33,7 @@ async def create_multipart_upload(ctx: RequestContext) -> Response:
     headers = {"x-amz-server-side-encryption": "AES256"}
     if plan.algorithm:
         headers |= {"x-amz-checksum-algorithm": plan.algorithm, CHECKSUM_TYPE: plan.type}
+    headers |= abort_headers(ctx, ctx.store.clock.now_ms())
     document = xml.initiate_multipart_upload(ctx.bucket.name, ctx.key, upload_text(upload))
     return xml_response(document, headers=headers)
 

@@ -16,7 +16,9 @@ from s3gw import tagging, xml
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import AttributesPage
 from s3gw.errors import Code, S3Error
+from s3gw.handlers import archive
 from s3gw.handlers.bucket import account_of
+from s3gw.handlers.lifecycle import expiration_header
 from s3gw.opened import VERSION_HEADER, opened, version_headers
 from s3gw.parameters import page_size, part_number, part_number_marker, response_overrides
 from s3gw.times import http_date
@@ -39,8 +41,10 @@ async def put_object(ctx: RequestContext) -> Response:
         req.storage_class(ctx.headers),
         ctx.cause("ObjectCreated:Put"),
     )
-    stored = await put.put_object(ctx.store, target, ctx.body, new_attributes(ctx))
-    return Response(200, stored_headers(stored))
+    attributes = new_attributes(ctx)
+    stored = await put.put_object(ctx.store, target, ctx.body, attributes)
+    headers = stored_headers(stored) | expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
+    return Response(200, headers)
 
 
 def new_attributes(ctx: RequestContext) -> Attributes:
@@ -61,6 +65,7 @@ def stored_headers(stored: Stored) -> dict[str, str]:
 
 async def get_object(ctx: RequestContext) -> Response:
     view = _open(ctx)
+    archive.demand_readable(ctx, view)
     status, start, end, headers = _span(ctx, view)
     headers |= _shown(ctx, view)
     length = end - start
@@ -118,7 +123,7 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
     for name, value in attributes.metadata.items():
         headers[f"x-amz-meta-{name}"] = value
     if version.storage_class != STANDARD:
-        headers["x-amz-storage-class"] = version.storage_class
+        headers |= archive.class_headers(ctx, view)
     checksum = _checksum_of_read(ctx, view)
     if checksum is not None:
         headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
@@ -126,6 +131,8 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
     headers |= content_names(view)
     headers |= tagging.count_header(ctx, view, attributes)
     headers |= version_headers(ctx, version)
+    if "versionId" not in ctx.query:
+        headers |= expiration_header(ctx, version.size, version.mtime_ms, attributes.tags)
     if ctx.query:
         headers |= {_HTTP_NAMES[name]: value for name, value in response_overrides(ctx.query).items()}
     return headers
