@@ -118,6 +118,38 @@ class ObjectPage:
     owner: Owner | None = None
 
 
+class VersionLine(NamedTuple):
+    """A delete marker has no size, ETag or class."""
+
+    key: bytes
+    version_id: str
+    is_marker: bool
+    is_latest: bool
+    modified_ms: int
+    etag: str
+    size: int
+    storage_class: str
+    owner: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """Versions and delete markers in their order, as one list."""
+
+    bucket: str
+    prefix: str
+    delimiter: str
+    key_marker: str
+    version_id_marker: str
+    max_keys: int
+    truncated: bool
+    lines: Sequence[VersionLine]
+    common_prefixes: Sequence[bytes] = ()
+    next_key_marker: bytes = b""
+    next_version_id_marker: str = ""
+    url_encode: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class UploadPage:
     bucket: str

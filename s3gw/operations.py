@@ -186,7 +186,14 @@ BUCKET_ROWS = (
         optional=_LISTING + "key-marker max-uploads upload-id-marker",
     ),
     _row("PostObject", "POST /b", P.PUT_OBJECT, FORM),
-    _row("ListObjectVersions", "GET /b?versions", P.LIST_BUCKET_VERSIONS),
+    _row(
+        "ListObjectVersions",
+        "GET /b?versions",
+        P.LIST_BUCKET_VERSIONS,
+        handler="list_object_versions",
+        optional=_LISTING + "key-marker max-keys version-id-marker",
+        headers="x-amz-optional-object-attributes",
+    ),
     _row("CreateSession", "GET /b?session", P.CREATE_SESSION),
     _row(
         "WriteGetObjectResponse",

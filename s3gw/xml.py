@@ -22,6 +22,8 @@ from s3gw.documents import (
     PartPage,
     UploadLine,
     UploadPage,
+    VersionLine,
+    VersionPage,
 )
 from s3gw.errors import S3Error
 from s3gw.times import iso_time
@@ -151,6 +153,38 @@ def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str],
 
 def _encoding(*, url_encode: bool) -> str:
     return "<EncodingType>url</EncodingType>" if url_encode else ""
+
+
+def list_versions(page: VersionPage) -> bytes:
+    """Versions and markers stand in one order, by which clients tell what is older than what."""
+    write_key = _key_writer(url_encode=page.url_encode)
+    owners = {line.owner: person("Owner", line.owner) for line in page.lines}
+    body = (
+        f"<Name>{page.bucket}</Name><Prefix>{write_key(page.prefix.encode())}</Prefix>"
+        f"<KeyMarker>{write_key(page.key_marker.encode())}</KeyMarker>"
+        f"<VersionIdMarker>{escape(page.version_id_marker)}</VersionIdMarker>"
+        f"{optional('NextKeyMarker', write_key(page.next_key_marker))}"
+        f"{optional('NextVersionIdMarker', page.next_version_id_marker)}"
+        f"<MaxKeys>{page.max_keys}</MaxKeys>{optional('Delimiter', write_key(page.delimiter.encode()))}"
+        f"{_encoding(url_encode=page.url_encode)}{_truncated(truncated=page.truncated)}"
+        f"{''.join([_version(line, owners[line.owner], write_key) for line in page.lines])}"
+        f"{_common_prefixes(page.common_prefixes, write_key)}"
+    )
+    return document("ListVersionsResult", body)
+
+
+def _version(line: VersionLine, owner: str, write_key: Callable[[bytes], str]) -> str:
+    latest = "true" if line.is_latest else "false"
+    common = (
+        f"<Key>{write_key(line.key)}</Key><VersionId>{line.version_id}</VersionId><IsLatest>{latest}</IsLatest>"
+        f"<LastModified>{iso_time(line.modified_ms)}</LastModified>"
+    )
+    if line.is_marker:
+        return f"<DeleteMarker>{common}{owner}</DeleteMarker>"
+    return (
+        f"<Version>{common}<ETag>&quot;{line.etag}&quot;</ETag><Size>{line.size}</Size>"
+        f"<StorageClass>{line.storage_class}</StorageClass>{owner}</Version>"
+    )
 
 
 def location_constraint(region: str) -> bytes:

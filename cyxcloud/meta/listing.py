@@ -58,7 +58,7 @@ _range = prepare(
 )
 
 
-def _cut(key: ColumnElement[bytes]) -> ColumnElement[int]:
+def cut(key: ColumnElement[bytes]) -> ColumnElement[int]:
     """Where the delimiter begins in what follows the prefix, from 1; 0: nowhere."""
     return _Position(
         func.substr(key, bindparam("after_prefix", type_=Integer), type_=LargeBinary),
@@ -71,11 +71,11 @@ def _joined(left: ColumnElement[bytes], right: ColumnElement[bytes]) -> ColumnEl
     return cast(left.op("||")(right), LargeBinary)
 
 
-def _beyond(key: ColumnElement[bytes]) -> ColumnElement[bytes]:
+def beyond(key: ColumnElement[bytes]) -> ColumnElement[bytes]:
     """The least possible key of the next entry."""
-    folder = func.substr(key, 1, bindparam("prefix_length", type_=Integer) + _cut(key) - 1, type_=LargeBinary)
+    folder = func.substr(key, 1, bindparam("prefix_length", type_=Integer) + cut(key) - 1, type_=LargeBinary)
     return case(
-        (_cut(key) > 0, _joined(folder, bindparam("past_folder", type_=LargeBinary))),
+        (cut(key) > 0, _joined(folder, bindparam("past_folder", type_=LargeBinary))),
         else_=_joined(key, bindparam("nul", type_=LargeBinary)),
     )
 
@@ -95,7 +95,7 @@ def _first_from(start: ColumnElement[bytes]) -> ColumnElement[bytes]:
 def _steps() -> Select[Any]:
     walk = select(_first_from(_start).label("key"), literal(1).label("n")).cte("walk", recursive=True)
     walk = walk.union_all(
-        select(_first_from(_beyond(walk.c.key)), walk.c.n + 1).where(
+        select(_first_from(beyond(walk.c.key)), walk.c.n + 1).where(
             walk.c.key.is_not(None), walk.c.n < bindparam("at_most")
         )
     )

@@ -1,20 +1,43 @@
-"""Pages of keys, uploads and parts: index ranges, so their cost does not depend on the bucket's size."""
+"""Pages of keys, versions, uploads and parts: index ranges, so their cost does not depend on the bucket's size."""
 
 from __future__ import annotations
 
 from cyxcloud.core.ids import BucketId, UploadId
-from cyxcloud.meta import listing, parts, upload_listing
+from cyxcloud.meta import listing, parts, upload_listing, version_listing
+from cyxcloud.meta.reads import VersionRef
 from cyxcloud.meta.rows import Listing as Page
 from cyxcloud.meta.rows import PartRow
 from cyxcloud.meta.upload_listing import UploadListing
+from cyxcloud.meta.version_listing import VersionListing
 from cyxcloud.objects.store import Store
 
-__all__ = ["Page", "UploadListing", "page", "parts_page", "uploads_page"]
+__all__ = ["Page", "UploadListing", "VersionListing", "page", "parts_page", "uploads_page", "versions_page"]
 
 
 def page(store: Store, bucket: BucketId, *, prefix: bytes, delimiter: bytes, after: bytes, limit: int) -> Page:
     """Keys and common prefixes after `after`, in byte order, together at most `limit`."""
     return listing.page(store.reader, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
+
+
+def versions_page(
+    store: Store,
+    bucket: BucketId,
+    *,
+    prefix: bytes,
+    delimiter: bytes,
+    after_key: bytes,
+    after_version: VersionRef | None,
+    limit: int,
+) -> VersionListing:
+    return version_listing.page(
+        store.reader,
+        bucket,
+        prefix=prefix,
+        delimiter=delimiter,
+        after_key=after_key,
+        after_version=after_version,
+        limit=limit,
+    )
 
 
 def uploads_page(

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from s3gw.context import RequestContext, Response
 from s3gw.handlers import archive, bucket, lifecycle, listing, objects, removals, tagging, versioning
 from s3gw.handlers.copy import copy_object, upload_part_copy
+from s3gw.handlers.list_versions import list_object_versions
 from s3gw.handlers.multipart import (
     abort_multipart_upload,
     complete_multipart_upload,
@@ -26,6 +27,7 @@ HANDLERS: dict[str, Handler] = {
     "put_bucket_versioning": versioning.put_bucket_versioning,
     "list_objects": listing.list_objects,
     "list_objects_v2": listing.list_objects_v2,
+    "list_object_versions": list_object_versions,
     "list_multipart_uploads": listing.list_multipart_uploads,
     "list_parts": listing.list_parts,
     "put_object": objects.put_object,

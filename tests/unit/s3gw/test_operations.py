@@ -27,7 +27,7 @@ BUILT = words(
     DeleteObjects CopyObject GetObjectAttributes ListObjects ListObjectsV2 CreateMultipartUpload UploadPart
     UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
-    GetBucketVersioning PutBucketVersioning
+    GetBucketVersioning PutBucketVersioning ListObjectVersions
     GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject"""
 )
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
