@@ -73,6 +73,8 @@ class UploadLine(NamedTuple):
     storage_class: str
     checksum_algorithm: str
     checksum_type: str
+    owner: Owner
+    initiator: Owner
 
 
 class PartLine(NamedTuple):
@@ -105,7 +107,8 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPage:
-    """One page of a listing; `url_encode` is encoding-type=url. `owner` is written into each line where given."""
+    """One page of a listing; `url_encode` is encoding-type=url. `owners` are
+    written into the lines: one for each of them, or one for all."""
 
     bucket: str
     prefix: str
@@ -115,7 +118,7 @@ class ObjectPage:
     lines: Sequence[tuple[bytes, int, str, int, str]]
     common_prefixes: Sequence[bytes] = ()
     url_encode: bool = False
-    owner: Owner | None = None
+    owners: Sequence[Owner] = ()
 
 
 class VersionLine(NamedTuple):
@@ -160,7 +163,6 @@ class UploadPage:
     max_uploads: int
     truncated: bool
     lines: Sequence[UploadLine]
-    owner: Owner
     common_prefixes: Sequence[bytes] = ()
     next_key_marker: bytes = b""
     next_upload_id_marker: str = ""
@@ -173,6 +175,7 @@ class PartPage:
     key: bytes
     upload_id: str
     owner: Owner
+    initiator: Owner
     storage_class: str
     part_number_marker: int
     max_parts: int

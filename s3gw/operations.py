@@ -69,7 +69,8 @@ COMMON_HEADER_PREFIXES = ("x-amz-meta-", "x-amz-sdk-")
 _SSE_C = """x-amz-server-side-encryption-customer-algorithm x-amz-server-side-encryption-customer-key
     x-amz-server-side-encryption-customer-key-md5 """
 _SOURCE_SSE_C = _SSE_C.replace("x-amz-", "x-amz-copy-source-")
-_GRANTS = "x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write-acp "
+_GRANTS = """x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write
+    x-amz-grant-write-acp """
 _NEW_OBJECT = (
     _SSE_C
     + _GRANTS
@@ -148,8 +149,7 @@ BUCKET_ROWS = (
         P.CREATE_BUCKET,
         XML,
         handler="create_bucket",
-        headers=_GRANTS
-        + "x-amz-grant-write x-amz-bucket-object-lock-enabled x-amz-object-ownership x-amz-bucket-namespace",
+        headers=_GRANTS + "x-amz-bucket-object-lock-enabled x-amz-object-ownership x-amz-bucket-namespace",
     ),
     _row("HeadBucket", "HEAD /b", P.LIST_BUCKET, handler="head_bucket"),
     _row("DeleteBucket", "DELETE /b", P.DELETE_BUCKET, handler="delete_bucket"),
@@ -206,8 +206,8 @@ BUCKET_ROWS = (
     _row("PutBucketAbac", "PUT /b?abac", P.PUT_BUCKET_ABAC, XML),
     _row("GetBucketAccelerateConfiguration", "GET /b?accelerate", P.GET_ACCELERATE_CONFIGURATION),
     _row("PutBucketAccelerateConfiguration", "PUT /b?accelerate", P.PUT_ACCELERATE_CONFIGURATION, XML),
-    _row("GetBucketAcl", "GET /b?acl", P.GET_BUCKET_ACL),
-    _row("PutBucketAcl", "PUT /b?acl", P.PUT_BUCKET_ACL, XML),
+    _row("GetBucketAcl", "GET /b?acl", P.GET_BUCKET_ACL, handler="get_bucket_acl"),
+    _row("PutBucketAcl", "PUT /b?acl", P.PUT_BUCKET_ACL, XML, handler="put_bucket_acl", headers=_GRANTS),
     _row("GetBucketAnalyticsConfiguration", "GET /b?analytics&id", P.GET_ANALYTICS_CONFIGURATION),
     _row("ListBucketAnalyticsConfigurations", "GET /b?analytics", P.GET_ANALYTICS_CONFIGURATION),
     _row("PutBucketAnalyticsConfiguration", "PUT /b?analytics", P.PUT_ANALYTICS_CONFIGURATION, XML),
@@ -288,9 +288,25 @@ BUCKET_ROWS = (
     ),
     _row("GetObjectLockConfiguration", "GET /b?object-lock", P.GET_BUCKET_OBJECT_LOCK),
     _row("PutObjectLockConfiguration", "PUT /b?object-lock", P.PUT_BUCKET_OBJECT_LOCK, XML),
-    _row("GetBucketOwnershipControls", "GET /b?ownershipControls", P.GET_BUCKET_OWNERSHIP),
-    _row("PutBucketOwnershipControls", "PUT /b?ownershipControls", P.PUT_BUCKET_OWNERSHIP, XML),
-    _row("DeleteBucketOwnershipControls", "DELETE /b?ownershipControls", P.PUT_BUCKET_OWNERSHIP),
+    _row(
+        "GetBucketOwnershipControls",
+        "GET /b?ownershipControls",
+        P.GET_BUCKET_OWNERSHIP,
+        handler="get_bucket_ownership_controls",
+    ),
+    _row(
+        "PutBucketOwnershipControls",
+        "PUT /b?ownershipControls",
+        P.PUT_BUCKET_OWNERSHIP,
+        XML,
+        handler="put_bucket_ownership_controls",
+    ),
+    _row(
+        "DeleteBucketOwnershipControls",
+        "DELETE /b?ownershipControls",
+        P.PUT_BUCKET_OWNERSHIP,
+        handler="delete_bucket_ownership_controls",
+    ),
     _row("GetBucketPolicy", "GET /b?policy", P.GET_BUCKET_POLICY),
     _row("PutBucketPolicy", "PUT /b?policy", P.PUT_BUCKET_POLICY, JSON),
     _row("DeleteBucketPolicy", "DELETE /b?policy", P.DELETE_BUCKET_POLICY),
@@ -381,8 +397,16 @@ OBJECT_ROWS = (
         optional="max-parts part-number-marker",
         headers=_SSE_C,
     ),
-    _row("GetObjectAcl", "GET /b/k?acl", P.GET_OBJECT_ACL),
-    _row("PutObjectAcl", "PUT /b/k?acl", P.PUT_OBJECT_ACL, XML),
+    _row("GetObjectAcl", "GET /b/k?acl", P.GET_OBJECT_ACL, handler="get_object_acl", optional="versionId"),
+    _row(
+        "PutObjectAcl",
+        "PUT /b/k?acl",
+        P.PUT_OBJECT_ACL,
+        XML,
+        handler="put_object_acl",
+        optional="versionId",
+        headers=_GRANTS,
+    ),
     _row("GetObjectAnnotation", "GET /b/k?annotation&annotationName", P.GET_OBJECT_ANNOTATION),
     _row("ListObjectAnnotations", "GET /b/k?annotation", P.LIST_OBJECT_ANNOTATIONS),
     _row("PutObjectAnnotation", "PUT /b/k?annotation", P.PUT_OBJECT_ANNOTATION, STREAM),

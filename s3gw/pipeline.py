@@ -48,8 +48,8 @@ _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 # These read bytes that may be deleted meanwhile.
 _READS_BYTES = frozenset({"get_object", "copy_object", "upload_part_copy"})
 _READS_KEY = words(
-    "get_object head_object get_object_attributes get_object_tagging put_object_tagging delete_object_tagging "
-    "restore_object"
+    """get_object head_object get_object_attributes get_object_tagging put_object_tagging delete_object_tagging
+    restore_object get_object_acl put_object_acl"""
 )
 
 

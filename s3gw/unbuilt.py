@@ -11,26 +11,18 @@ from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.operations import Operation, Target, words
 
 _SSE = "x-amz-server-side-encryption"
-_ACL = "x-amz-acl"
-_CANNED = words(
-    """private public-read public-read-write aws-exec-read authenticated-read bucket-owner-read
-    bucket-owner-full-control log-delivery-write"""
-)
 _CIPHERS = words("aes256 aws:kms aws:kms:dsse aws:fsx")
 _NO = frozenset(("", "false"))
 
 # Header -> the values, in lower case, that ask for nothing beyond what every object gets. All others are refused.
 _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
-    _ACL: words("private bucket-owner-full-control"),
-    "x-amz-object-ownership": words("bucketownerenforced"),
     "x-amz-bucket-namespace": words("global"),
     "x-amz-bucket-object-lock-enabled": _NO,
     _SSE: words("aes256"),
     f"{_SSE}-bucket-key-enabled": _NO,
 } | dict.fromkeys(
     words(
-        f"""x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write x-amz-grant-write-acp
-        x-amz-object-lock-mode x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold
+        f"""x-amz-object-lock-mode x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold
         x-amz-website-redirect-location {_SSE}-aws-kms-key-id {_SSE}-context
         {_SSE}-customer-algorithm {_SSE}-customer-key {_SSE}-customer-key-md5
         x-amz-copy-source-server-side-encryption-customer-algorithm
@@ -43,9 +35,6 @@ _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
 
 def refuse_unbuilt(operation: Operation, headers: Mapping[str, str]) -> None:
     """`headers` by lower-case name. Raises NotImplemented, naming the first header that asks for what is not there."""
-    acl = headers.get(_ACL)
-    if acl is not None and acl.strip().lower() not in _CANNED:
-        raise S3Error(Code.INVALID_ARGUMENT, argument_name=_ACL, argument_value=acl)
     cipher = headers.get(_SSE)
     if cipher is not None and cipher.strip().lower() not in _CIPHERS:
         raise S3Error(

@@ -7,7 +7,8 @@ as numeric references, as S3 does, and clients that want to parse such keys ask 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from urllib.parse import quote_from_bytes
 
 from cyxcloud.objects.attributes import Checksum
@@ -131,7 +132,7 @@ def list_objects_v2(
 
 
 def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str], prefix: str) -> str:
-    owner = "" if page.owner is None else person("Owner", page.owner)
+    owners = _owners(page.owners)
     # Most keys read the same raw, escaped and URL encoded: one look at all of them saves a look at each.
     all_plain = not b"".join([line[0] for line in page.lines]).translate(None, _PLAIN)
     write_line_key = bytes.decode if all_plain else write_key
@@ -140,7 +141,7 @@ def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str],
             f"<Contents><Key>{write_line_key(key)}</Key><LastModified>{iso_time(modified_ms)}</LastModified>"
             f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size>{owner}"
             f"<StorageClass>{storage_class}</StorageClass></Contents>"
-            for key, size, etag, modified_ms, storage_class in page.lines
+            for (key, size, etag, modified_ms, storage_class), owner in zip(page.lines, owners, strict=False)
         ]
     )
     return (
@@ -149,6 +150,12 @@ def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str],
         f"{_encoding(url_encode=page.url_encode)}{_truncated(truncated=page.truncated)}"
         f"{contents}{_common_prefixes(page.common_prefixes, write_key)}"
     )
+
+
+def _owners(owners: Sequence[Owner]) -> Iterable[str]:
+    if len(owners) < 2:
+        return repeat(person("Owner", owners[0]) if owners else "")
+    return [person("Owner", owner) for owner in owners]
 
 
 def _encoding(*, url_encode: bool) -> str:
@@ -224,7 +231,7 @@ def list_parts(page: PartPage) -> bytes:
     next_marker = page.lines[-1].number if page.lines else 0
     body = (
         f"<Bucket>{page.bucket}</Bucket><Key>{_escape_key(page.key)}</Key><UploadId>{page.upload_id}</UploadId>"
-        f"{person('Initiator', page.owner)}{person('Owner', page.owner)}"
+        f"{person('Initiator', page.initiator)}{person('Owner', page.owner)}"
         f"<StorageClass>{page.storage_class}</StorageClass>"
         f"<PartNumberMarker>{page.part_number_marker}</PartNumberMarker>"
         f"<NextPartNumberMarker>{next_marker}</NextPartNumberMarker><MaxParts>{page.max_parts}</MaxParts>"
@@ -243,7 +250,6 @@ def _part(line: PartLine) -> str:
 
 def list_multipart_uploads(page: UploadPage) -> bytes:
     write_key = _key_writer(url_encode=page.url_encode)
-    people = person("Initiator", page.owner) + person("Owner", page.owner)
     body = (
         f"<Bucket>{page.bucket}</Bucket><KeyMarker>{write_key(page.key_marker.encode())}</KeyMarker>"
         f"<UploadIdMarker>{escape(page.upload_id_marker)}</UploadIdMarker>"
@@ -252,13 +258,14 @@ def list_multipart_uploads(page: UploadPage) -> bytes:
         f"<Prefix>{write_key(page.prefix.encode())}</Prefix>"
         f"{optional('Delimiter', write_key(page.delimiter.encode()))}"
         f"{_encoding(url_encode=page.url_encode)}<MaxUploads>{page.max_uploads}</MaxUploads>"
-        f"{_truncated(truncated=page.truncated)}{''.join([_upload(line, people, write_key) for line in page.lines])}"
+        f"{_truncated(truncated=page.truncated)}{''.join([_upload(line, write_key) for line in page.lines])}"
         f"{_common_prefixes(page.common_prefixes, write_key)}"
     )
     return document("ListMultipartUploadsResult", body)
 
 
-def _upload(line: UploadLine, people: str, write_key: Callable[[bytes], str]) -> str:
+def _upload(line: UploadLine, write_key: Callable[[bytes], str]) -> str:
+    people = person("Initiator", line.initiator) + person("Owner", line.owner)
     return (
         f"<Upload><Key>{write_key(line.key)}</Key><UploadId>{line.upload_id}</UploadId>{people}"
         f"<StorageClass>{line.storage_class}</StorageClass><Initiated>{iso_time(line.initiated_ms)}</Initiated>"

@@ -84,6 +84,8 @@ class Attributes:
     """x-amz-website-redirect-location."""
     restored_until_ms: int = 0
     """Of an archived object: until when it can be read."""
+    initiator: int = 0
+    """The account that began an upload, where the object is to be another's."""
 
     def encode(self) -> bytes:
         fields: dict[str, Any] = {}
@@ -118,6 +120,8 @@ class Attributes:
             fields["r"] = self.redirect
         if self.restored_until_ms:
             fields["u"] = self.restored_until_ms
+        if self.initiator:
+            fields["i"] = self.initiator
 
 
 def layout_beside(parts: Sequence[PartInfo], segment_sizes: Sequence[int]) -> str:
@@ -154,4 +158,5 @@ def decode(data: bytes) -> Attributes:
         encryption=Encryption(*fields["e"]) if "e" in fields else None,
         redirect=fields.get("r", ""),
         restored_until_ms=fields.get("u", 0),
+        initiator=fields.get("i", 0),
     )

@@ -10,6 +10,7 @@ from cyxcloud.meta import bucket_config, buckets, changes, heads, uploads, usage
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketFlags, BucketRow, Versioning
 from cyxcloud.objects.errors import BucketExists, BucketNotEmpty, BucketOwned, NoSuchBucket
+from cyxcloud.objects.ownership import BUCKET_ACL
 from cyxcloud.objects.store import Store
 
 
@@ -37,7 +38,8 @@ PLAIN = Setup()
 
 
 async def create(store: Store, name: str, account: AccountId, region: str, setup: Setup = PLAIN) -> BucketRow:
-    """Raises BucketOwned where the caller has it already, BucketExists where another account does."""
+    """Raises BucketOwned where the caller has it already, with the same list; BucketExists where another account does,
+    or it has another list, which is not what was asked for."""
     row = BucketRow(
         id=BucketId(secrets.randbits(63)),
         name=name,
@@ -55,7 +57,10 @@ async def create(store: Store, name: str, account: AccountId, region: str, setup
                 bucket_config.put(conn, row.id, named, value)
             return
         there = buckets.read(conn, name)
-        raise BucketOwned if there is not None and there.account == account else BucketExists
+        if there is None or there.account != account:
+            raise BucketExists
+        same_list = bucket_config.read(conn, there.id, BUCKET_ACL.name) == dict(setup.configured).get(BUCKET_ACL.name)
+        raise BucketOwned if same_list else BucketExists
 
     await store.change(make)
     return row

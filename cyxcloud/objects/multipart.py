@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from cyxcloud.core.ids import BucketId, UploadId
+from cyxcloud.core.ids import AccountId, BucketId, UploadId
 from cyxcloud.meta import parts, segments, uploads
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NewPart, NewUpload, PartRow, SegmentRow, UploadRow, UploadState
@@ -133,7 +133,9 @@ async def abort(store: Store, upload: UploadRow) -> None:
 
 
 async def complete(store: Store, upload: UploadId, target: Target, completion: Completion) -> Stored:
-    """Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, ChecksumMismatch, StillCompleting, and what a
+    """The object is his for whom the upload was begun, whoever completes it.
+
+    Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, ChecksumMismatch, StillCompleting, and what a
     put raises."""
     request = completion.fingerprint()
     async with _turn(store, upload):
@@ -192,8 +194,8 @@ async def _commit(store: Store, upload: UploadRow, target: Target, completion: C
     begun = attributes_codec.decode(upload.attributes)
     infos, checksum = _checksums(chosen, completion, checksum_plan(upload))
     layout = layout_beside(infos, [each.length for each in kept])
-    attributes = replace(begun, checksum=checksum, parts=infos, storage_class="", layout=layout)
-    target = replace(target, storage_class=storage_class(upload))
+    attributes = replace(begun, checksum=checksum, parts=infos, storage_class="", layout=layout, initiator=0)
+    target = replace(target, account=upload.account, storage_class=storage_class(upload))
     new = put.new_version(store, target, kept, multipart_etag(chosen), attributes)
     if completion.size is not None and completion.size != new.size:
         raise InvalidRequest(f"The size named is {completion.size} bytes, the parts have {new.size}.")
@@ -257,6 +259,10 @@ def part_checksum(row: PartRow) -> Checksum | None:
 def checksum_plan(row: UploadRow) -> ChecksumPlan:
     claimed = attributes_codec.decode(row.attributes).checksum
     return ChecksumPlan(claimed.algorithm, claimed.type) if claimed else ChecksumPlan()
+
+
+def initiator(row: UploadRow) -> AccountId:
+    return AccountId(attributes_codec.decode(row.attributes).initiator or row.account)
 
 
 def storage_class(row: UploadRow) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from s3gw.context import RequestContext, Response
-from s3gw.handlers import archive, bucket, lifecycle, listing, objects, removals, tagging, versioning
+from s3gw.handlers import acl, archive, bucket, lifecycle, listing, objects, ownership, removals, tagging, versioning
 from s3gw.handlers.copy import copy_object, upload_part_copy
 from s3gw.handlers.list_versions import list_object_versions
 from s3gw.handlers.multipart import (
@@ -52,4 +52,11 @@ HANDLERS: dict[str, Handler] = {
     "put_bucket_lifecycle": lifecycle.put_bucket_lifecycle,
     "delete_bucket_lifecycle": lifecycle.delete_bucket_lifecycle,
     "restore_object": archive.restore_object,
+    "get_bucket_acl": acl.get_bucket_acl,
+    "put_bucket_acl": acl.put_bucket_acl,
+    "get_object_acl": acl.get_object_acl,
+    "put_object_acl": acl.put_object_acl,
+    "get_bucket_ownership_controls": ownership.get_bucket_ownership_controls,
+    "put_bucket_ownership_controls": ownership.put_bucket_ownership_controls,
+    "delete_bucket_ownership_controls": ownership.delete_bucket_ownership_controls,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyxcloud.core.ids import AccountId
 from cyxcloud.objects import buckets
-from cyxcloud.objects.buckets import PLAIN, Setup
+from cyxcloud.objects.buckets import Setup
 from cyxcloud.objects.errors import BucketOwned
 from cyxcloud.objects.tags import BUCKET_TAGS, bucket_tags
 from s3gw import xml, xml_reader
@@ -12,6 +12,7 @@ from s3gw.bucket_names import check_new_bucket_name
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import BucketLine, Owner
 from s3gw.errors import Code, S3Error
+from s3gw.handlers.ownership import of_new_bucket
 from s3gw.parameters import bucket_page_size, decode_token, encode_token
 
 # The region that S3 writes as an empty LocationConstraint.
@@ -53,9 +54,11 @@ async def create_bucket(ctx: RequestContext) -> Response:
             location_constraint=location,
         )
     labels = bucket_tags(wanted.tags)
-    setup = Setup(((BUCKET_TAGS.name, BUCKET_TAGS.encode(labels)),)) if labels.tags else PLAIN
+    configured = of_new_bucket(ctx) | ({BUCKET_TAGS.name: BUCKET_TAGS.encode(labels)} if labels.tags else {})
     try:
-        await buckets.create(ctx.store, ctx.bucket_name, account_of(ctx), location or ctx.region, setup)
+        await buckets.create(
+            ctx.store, ctx.bucket_name, account_of(ctx), location or ctx.region, Setup(tuple(configured.items()))
+        )
     except BucketOwned:
         # As us-east-1 has always done: making one's own bucket again changes nothing. Elsewhere it is a conflict.
         if ctx.region != CLASSIC_REGION:

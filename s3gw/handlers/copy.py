@@ -16,11 +16,11 @@ from cyxcloud.objects.put import Target
 from cyxcloud.objects.rights import Permission
 from s3gw import request as req
 from s3gw import tagging, xml
+from s3gw.acl_headers import new_object, with_acl
 from s3gw.authority import demand
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
 from s3gw.handlers.archive import demand_readable
-from s3gw.handlers.bucket import account_of
 from s3gw.handlers.objects import new_attributes, stored_headers
 from s3gw.handlers.uploads import parse_upload_id
 from s3gw.opened import VERSION_HEADER, source_version_headers
@@ -87,15 +87,16 @@ async def copy_object(ctx: RequestContext) -> Response:
         )
     attributes = new_attributes(ctx) if replaces else _kept(source)
     attributes = replace(attributes, tags=tagging.of_copy(ctx, source))
+    owned = new_object(ctx, ctx.headers)
     target = Target(
         ctx.bucket.id,
         ctx.key,
-        account_of(ctx),
+        owned.owner,
         req.write_conditions(ctx.headers),
         req.storage_class(ctx.headers),
         ctx.cause("ObjectCreated:Copy"),
     )
-    stored = await copy.copy_object(ctx.store, source, target, attributes, named_algorithm(ctx))
+    stored = await copy.copy_object(ctx.store, source, target, with_acl(attributes, owned), named_algorithm(ctx))
     headers = {name: value for name, value in stored_headers(stored).items() if name in _ANSWERED}
     headers |= source_version_headers(source.bucket, version)
     return xml_response(xml.copy_object(stored.etag, stored.mtime_ms, stored.checksum), headers=headers)

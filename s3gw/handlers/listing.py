@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cyxcloud.core.ids import UploadId
 from cyxcloud.meta.rows import ListedObject, UploadRow
-from cyxcloud.objects import listing, multipart
+from cyxcloud.objects import listing, multipart, ownership
 from cyxcloud.objects.listing import Page
+from cyxcloud.objects.ownership import Ownership
 from s3gw import xml
 from s3gw.context import RequestContext, Response, xml_response
-from s3gw.documents import ObjectPage, PartLine, PartPage, UploadLine, UploadPage
-from s3gw.handlers.bucket import owner_of
+from s3gw.documents import ObjectPage, Owner, PartLine, PartPage, UploadLine, UploadPage
 from s3gw.handlers.lifecycle import abort_headers
 from s3gw.handlers.uploads import parse_upload_id, upload_text
 from s3gw.parameters import decode_token, encode_token, page_size, part_number_marker, wants_url_encoding
+from s3gw.people import owner_named
 
 
 def _page(ctx: RequestContext, after: bytes) -> Page:
@@ -40,8 +43,17 @@ def _object_page(ctx: RequestContext, found: Page, *, with_owner: bool) -> Objec
         lines=[_line(each) for each in found.objects],
         common_prefixes=found.prefixes,
         url_encode=wants_url_encoding(ctx.query),
-        owner=owner_of(ctx) if with_owner else None,
+        owners=_owners(ctx, found.objects) if with_owner else (),
     )
+
+
+def _owners(ctx: RequestContext, objects: Sequence[ListedObject]) -> list[Owner]:
+    """Of each line; one for all where they are the same, as in nearly every bucket."""
+    if ownership.rule_of(ctx.config) is Ownership.BUCKET_OWNER_ENFORCED:
+        return [owner_named(ctx.store, ctx.bucket.account)]
+    accounts = [each.account for each in objects]
+    people = {account: owner_named(ctx.store, account) for account in set(accounts)}
+    return list(people.values()) if len(people) < 2 else [people[account] for account in accounts]
 
 
 def _line(each: ListedObject) -> tuple[bytes, int, str, int, str]:
@@ -87,8 +99,7 @@ async def list_multipart_uploads(ctx: RequestContext) -> Response:
         upload_id_marker=marker,
         max_uploads=limit,
         truncated=found.truncated,
-        lines=[_upload_line(row) for row in found.uploads],
-        owner=owner_of(ctx),
+        lines=[_upload_line(ctx, row) for row in found.uploads],
         common_prefixes=found.prefixes,
         next_key_marker=found.next_key or b"",
         next_upload_id_marker=_upload_marker(found.next_upload),
@@ -101,10 +112,17 @@ def _upload_marker(upload: UploadId | None) -> str:
     return "" if upload is None else upload_text(upload)
 
 
-def _upload_line(row: UploadRow) -> UploadLine:
+def _upload_line(ctx: RequestContext, row: UploadRow) -> UploadLine:
     plan = multipart.checksum_plan(row)
     return UploadLine(
-        row.key, upload_text(row.id), row.created_at_ms, multipart.storage_class(row), plan.algorithm, plan.type
+        row.key,
+        upload_text(row.id),
+        row.created_at_ms,
+        multipart.storage_class(row),
+        plan.algorithm,
+        plan.type,
+        owner_named(ctx.store, row.account),
+        owner_named(ctx.store, multipart.initiator(row)),
     )
 
 
@@ -118,7 +136,8 @@ async def list_parts(ctx: RequestContext) -> Response:
         bucket=ctx.bucket.name,
         key=ctx.key,
         upload_id=ctx.query["uploadId"],
-        owner=owner_of(ctx),
+        owner=owner_named(ctx.store, upload.account),
+        initiator=owner_named(ctx.store, multipart.initiator(upload)),
         storage_class=multipart.storage_class(upload),
         part_number_marker=after,
         max_parts=limit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from cyxcloud.core.checksums import Algorithm
@@ -12,10 +13,10 @@ from cyxcloud.objects.part_checksums import ChecksumPlan, allowed, default_type
 from cyxcloud.objects.put import Target
 from s3gw import request as req
 from s3gw import xml, xml_reader
+from s3gw.acl_headers import new_object, with_acl, writer_of
 from s3gw.checksums import parse_checksum
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
-from s3gw.handlers.bucket import account_of
 from s3gw.handlers.copy import named_algorithm
 from s3gw.handlers.lifecycle import abort_headers
 from s3gw.handlers.objects import new_attributes, stored_headers
@@ -28,8 +29,12 @@ OBJECT_SIZE = "x-amz-mp-object-size"
 
 async def create_multipart_upload(ctx: RequestContext) -> Response:
     plan = _plan(ctx)
-    target = Target(ctx.bucket.id, ctx.key, account_of(ctx), storage_class=req.storage_class(ctx.headers))
-    upload = await multipart.create(ctx.store, target, new_attributes(ctx), plan)
+    owned, initiator = new_object(ctx, ctx.headers), writer_of(ctx)
+    target = Target(ctx.bucket.id, ctx.key, owned.owner, storage_class=req.storage_class(ctx.headers))
+    attributes = with_acl(new_attributes(ctx), owned)
+    if initiator != owned.owner:
+        attributes = replace(attributes, initiator=initiator)
+    upload = await multipart.create(ctx.store, target, attributes, plan)
     headers = {"x-amz-server-side-encryption": "AES256"}
     if plan.algorithm:
         headers |= {"x-amz-checksum-algorithm": plan.algorithm, CHECKSUM_TYPE: plan.type}
@@ -85,7 +90,7 @@ async def complete_multipart_upload(ctx: RequestContext) -> Response:
     listed = tuple(ListedPart(part.number, part.etag, part.checksums) for part in document.parts)
     completion = Completion(listed, req.write_conditions(ctx.headers), _claimed(ctx), _claimed_size(ctx))
     cause = ctx.cause("ObjectCreated:CompleteMultipartUpload")
-    target = Target(ctx.bucket.id, ctx.key, account_of(ctx), completion.conditions, cause=cause)
+    target = Target(ctx.bucket.id, ctx.key, writer_of(ctx), completion.conditions, cause=cause)
     stored = await multipart.complete(ctx.store, parse_upload_id(ctx.query["uploadId"]), target, completion)
     document_out = xml.complete_multipart_upload(_location(ctx), ctx.bucket.name, ctx.key, stored.etag, stored.checksum)
     headers = stored_headers(stored)

@@ -13,11 +13,11 @@ from cyxcloud.objects.put import STANDARD, Stored, Target
 from cyxcloud.shards import cid
 from s3gw import request as req
 from s3gw import tagging, xml
+from s3gw.acl_headers import new_object, with_acl
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import AttributesPage
 from s3gw.errors import Code, S3Error
 from s3gw.handlers import archive
-from s3gw.handlers.bucket import account_of
 from s3gw.handlers.lifecycle import expiration_header
 from s3gw.opened import VERSION_HEADER, opened, version_headers
 from s3gw.parameters import page_size, part_number, part_number_marker, response_overrides
@@ -33,15 +33,16 @@ MAX_LAYOUT_HEADER_BYTES = 1024
 async def put_object(ctx: RequestContext) -> Response:
     if ctx.body.length is None and ctx.headers.get("transfer-encoding", "").lower() != "chunked":
         raise S3Error(Code.MISSING_CONTENT_LENGTH)
+    owned = new_object(ctx, ctx.headers)
     target = Target(
         ctx.bucket.id,
         ctx.key,
-        account_of(ctx),
+        owned.owner,
         req.write_conditions(ctx.headers),
         req.storage_class(ctx.headers),
         ctx.cause("ObjectCreated:Put"),
     )
-    attributes = new_attributes(ctx)
+    attributes = with_acl(new_attributes(ctx), owned)
     stored = await put.put_object(ctx.store, target, ctx.body, attributes)
     headers = stored_headers(stored) | expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
     return Response(200, headers)

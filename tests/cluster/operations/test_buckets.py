@@ -116,12 +116,6 @@ def test_the_expected_owner_is_compared(client: Any, bucket: str) -> None:
 
 
 def test_what_is_not_built_is_said(store: InProcessStore, client: Any, bucket: str) -> None:
-    with refused("NotImplemented", 501):
-        client.put_bucket_acl(Bucket=bucket, ACL="public-read")
-    with refused("NotImplemented", 501):
-        client.put_object(Bucket=bucket, Key="k", Body=b"", ACL="public-read")
-    answer = raw(store, "PUT", f"/{bucket}", headers={"x-amz-acl": "public-ready"}, query=(("acl", ""),))
-    assert (answer.status, answer.code) == (400, "InvalidArgument")
     answer = raw(store, "DELETE", f"/{bucket}", query=(("website", ""),))
     assert (answer.status, answer.code) == (501, "NotImplemented")
     assert client.head_bucket(Bucket=bucket)

@@ -27,7 +27,8 @@ BUILT = words(
     DeleteObjects CopyObject GetObjectAttributes ListObjects ListObjectsV2 CreateMultipartUpload UploadPart
     UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
-    GetBucketVersioning PutBucketVersioning ListObjectVersions
+    GetBucketVersioning PutBucketVersioning ListObjectVersions GetBucketAcl PutBucketAcl GetObjectAcl PutObjectAcl
+    GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
     GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject"""
 )
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
