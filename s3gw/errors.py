@@ -142,6 +142,11 @@ class Code(Enum):
     )
     INVALID_RANGE = ("InvalidRange", 416, "The requested range is not satisfiable")
     INVALID_REQUEST = ("InvalidRequest", 400, "Invalid Request")
+    INVALID_RETENTION_PERIOD = (
+        "InvalidRetentionPeriod",
+        400,
+        "Default retention period must be a positive integer value",
+    )
     INVALID_SECURITY = ("InvalidSecurity", 403, "The provided security credentials are not valid.")
     INVALID_STORAGE_CLASS = ("InvalidStorageClass", 400, "The storage class you specified is not valid")
     INVALID_TAG = ("InvalidTag", 400, "The tag provided was not a valid tag.")

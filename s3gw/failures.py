@@ -67,6 +67,16 @@ _WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
         "duplicates.",
         argument_name="x-amz-tagging",
     ),
+    objects.ObjectLocked: lambda _error: S3Error(
+        Code.ACCESS_DENIED, "Access Denied because object protected by object lock."
+    ),
+    objects.InvalidRetentionDate: lambda _error: S3Error(
+        Code.INVALID_ARGUMENT, "The retain until date must be in the future!", argument_name="RetainUntilDate"
+    ),
+    objects.VersioningOff: lambda _error: S3Error(
+        Code.INVALID_BUCKET_STATE,
+        "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+    ),
     objects.InvalidRequest: lambda error: S3Error(Code.INVALID_REQUEST, str(error)),
 }
 

@@ -49,6 +49,7 @@ _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 _READS_BYTES = frozenset({"get_object", "copy_object", "upload_part_copy"})
 _READS_KEY = words(
     """get_object head_object get_object_attributes get_object_tagging put_object_tagging delete_object_tagging
+    get_object_retention put_object_retention get_object_legal_hold put_object_legal_hold
     restore_object get_object_acl put_object_acl"""
 )
 

@@ -20,7 +20,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ISO_MINUTES = tuple(f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(MINUTES_A_DAY))
 _ISO_SECONDS = tuple(f"{second:02}.000Z" for second in range(60))
-_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z").fullmatch
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z").fullmatch
 
 
 def iso_time(ms: int) -> str:

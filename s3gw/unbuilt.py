@@ -17,13 +17,11 @@ _NO = frozenset(("", "false"))
 # Header -> the values, in lower case, that ask for nothing beyond what every object gets. All others are refused.
 _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
     "x-amz-bucket-namespace": words("global"),
-    "x-amz-bucket-object-lock-enabled": _NO,
     _SSE: words("aes256"),
     f"{_SSE}-bucket-key-enabled": _NO,
 } | dict.fromkeys(
     words(
-        f"""x-amz-object-lock-mode x-amz-object-lock-retain-until-date x-amz-object-lock-legal-hold
-        x-amz-website-redirect-location {_SSE}-aws-kms-key-id {_SSE}-context
+        f"""x-amz-website-redirect-location {_SSE}-aws-kms-key-id {_SSE}-context
         {_SSE}-customer-algorithm {_SSE}-customer-key {_SSE}-customer-key-md5
         x-amz-copy-source-server-side-encryption-customer-algorithm
         x-amz-copy-source-server-side-encryption-customer-key

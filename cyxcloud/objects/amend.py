@@ -1,15 +1,16 @@
 """Changing what a version carries beside its bytes: tags, locks, ACLs.
 
 One transaction under the chain's lock reads the version as it is now, decides and writes, so two changes of a version
-never undo each other. Without a named version the one that is current then is changed.
+never undo each other. It is the very version that was authorised which is changed, though another may have become
+current since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from cyxcloud.core.ids import BucketId, VersionId
-from cyxcloud.meta import heads, versions
+from cyxcloud.meta import changes, heads, versions
+from cyxcloud.meta.cause import Cause
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import VersionRow
 from cyxcloud.objects import attributes as attributes_codec
@@ -20,21 +21,19 @@ from cyxcloud.objects.store import Store
 Change = Callable[[Attributes], Attributes]
 
 
-async def amend(
-    store: Store, bucket: BucketId, key: bytes, change: Change, *, named: VersionId | None = None
-) -> VersionRow:
-    """The version as it became. Raises NoSuchKey where it is gone, BucketGone, and what `change` raises."""
-    return await store.change(lambda conn: _amend(conn, bucket, key, change, named))
+async def amend(store: Store, version: VersionRow, change: Change, *, cause: Cause | None = None) -> None:
+    """`cause` is told to who follows the bucket. Raises NoSuchKey where the version is gone, BucketGone, and what
+    `change` raises."""
+    await store.change(lambda conn: _amend(conn, store, version, change, cause))
 
 
-def _amend(conn: Connection, bucket: BucketId, key: bytes, change: Change, named: VersionId | None) -> VersionRow:
-    head = heads.lock(conn, bucket, key).head
-    if head is None:
-        raise NoSuchKey
-    version = versions.read(conn, head.version if named is None else named)
-    if version is None or (version.bucket, version.key) != (bucket, key) or version.is_delete_marker:
+def _amend(conn: Connection, store: Store, seen: VersionRow, change: Change, cause: Cause | None) -> None:
+    chain = heads.lock(conn, seen.bucket, seen.key)
+    version = versions.read(conn, seen.id)
+    if version is None:
         raise NoSuchKey
     changed = change(attributes_codec.decode(version.attributes)).encode()
     if changed != version.attributes:
         versions.set_attributes(conn, version.id, changed)
-    return version._replace(attributes=changed)
+    if chain.flags and cause is not None:
+        changes.record(conn, chain.flags, version, cause, store.clock.now_ms())

@@ -46,11 +46,12 @@ class PartInfo:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Object lock of a version: `mode` GOVERNANCE or COMPLIANCE until `until_ms` of the store clock, "" for none."""
+    """Object lock of a version: `mode` GOVERNANCE or COMPLIANCE until `until_ms` of the store clock, "" for none;
+    `legal_hold` is None where it was never said."""
 
     mode: str = ""
     until_ms: int = 0
-    legal_hold: bool = False
+    legal_hold: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Where a bucket has versions, a removal that names none leaves a delete marker on top of the key's chain, which hides
 what is below it; in a suspended bucket the marker is the null version and takes its place. One that names a version
-takes it away for good. Each key is one change under its chain's lock, whatever becomes of the others of a batch.
+takes it away for good, unless it is locked. Each key is one change under its chain's lock, whatever becomes of the
+others of a batch.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from cyxcloud.meta import heads, usage, versions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.heads import Chain
 from cyxcloud.meta.reads import VersionRef
-from cyxcloud.meta.rows import HeadRow, NewVersion, Versioning, VersionRow
+from cyxcloud.meta.rows import BucketFlags, HeadRow, NewVersion, Versioning, VersionRow
 from cyxcloud.objects import attributes
 from cyxcloud.objects.conditions import NO_REMOVAL_CONDITIONS, RemovalConditions, check_removal
 from cyxcloud.objects.errors import ObjectsError
+from cyxcloud.objects.locking import refuse_locked
 from cyxcloud.objects.store import Store
 
 # More than these would hold the event loop up for milliseconds.
@@ -32,6 +34,7 @@ class Removal:
     key: bytes
     conditions: RemovalConditions = NO_REMOVAL_CONDITIONS
     named: VersionRef | None = None
+    bypasses_governance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ NOTHING_TOLD = Removed()
 
 
 async def delete_object(remover: Remover, removal: Removal) -> Removed:
-    """Raises PreconditionFailed. Of what is not there it is a success, as on S3."""
+    """Raises PreconditionFailed, ObjectLocked. Of what is not there it is a success, as on S3."""
     new_id = remover.store.new_version()
     return await remover.store.change(lambda conn: remove(conn, remover, removal, new_id))
 
@@ -100,6 +103,9 @@ def _remove_named(conn: Connection, remover: Remover, chain: Chain, removal: Rem
     if version is None:
         return Removed(removal.named)
     check_removal(removal.conditions, version.etag, version.mtime_ms, version.size)
+    if BucketFlags.OBJECT_LOCK in chain.flags:
+        now_ms = remover.store.clock.now_ms()
+        refuse_locked(version, now_ms, bypasses_governance=removal.bypasses_governance)
     _take(conn, remover, chain, version.id, new_id)
     return Removed(removal.named, version.is_delete_marker)
 

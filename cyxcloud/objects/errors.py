@@ -84,5 +84,17 @@ class ChecksumMismatch(ObjectsError):
         super().__init__(text)
 
 
+class ObjectLocked(ObjectsError):
+    """A version under retention or legal hold: it may not go, nor its lock be weakened."""
+
+
+class InvalidRetentionDate(ObjectsError):
+    """A retention has to end in the future."""
+
+
+class VersioningOff(ObjectsError):
+    """Object lock needs a bucket that keeps its versions."""
+
+
 class InvalidRequest(ObjectsError):
     """The combination asked for makes no sense; the text says which."""

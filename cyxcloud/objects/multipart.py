@@ -20,7 +20,7 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NewPart, NewUpload, PartRow, SegmentRow, UploadRow, UploadState
 from cyxcloud.objects import attributes as attributes_codec
 from cyxcloud.objects import intake, put
-from cyxcloud.objects.attributes import Attributes, Checksum, PartInfo, layout_beside
+from cyxcloud.objects.attributes import Attributes, Checksum, Lock, PartInfo, layout_beside
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import WriteConditions
 from cyxcloud.objects.errors import (
@@ -263,6 +263,10 @@ def checksum_plan(row: UploadRow) -> ChecksumPlan:
 
 def initiator(row: UploadRow) -> AccountId:
     return AccountId(attributes_codec.decode(row.attributes).initiator or row.account)
+
+
+def begun_lock(row: UploadRow) -> Lock | None:
+    return attributes_codec.decode(row.attributes).lock
 
 
 def storage_class(row: UploadRow) -> str:

@@ -12,8 +12,8 @@ from cyxcloud.core.ids import AccountId, BucketId, VersionId
 from cyxcloud.meta import changes, heads, usage, versions
 from cyxcloud.meta.cause import OF_THE_STORE, Cause
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import NewVersion, SegmentRow, Versioning
-from cyxcloud.objects import intake
+from cyxcloud.meta.rows import BucketFlags, NewVersion, SegmentRow, Versioning
+from cyxcloud.objects import intake, locking
 from cyxcloud.objects.attributes import Attributes, Checksum
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
@@ -105,6 +105,9 @@ def make_current(conn: Connection, store: Store, new: NewVersion, conditions: Wr
     check_write(conditions, head.etag if head is not None and head.live else None)
     if chain.versioning is Versioning.ENABLED:
         new = new._replace(is_null=False)
+    if chain.flags and BucketFlags.OBJECT_LOCK in chain.flags:
+        assert not new.is_null, "versioning cannot be suspended where versions may be locked"
+        new = locking.with_default(conn, new)
     replaced = versions.insert_current(conn, new, head)
     objects, size_bytes = 1, new.size
     if replaced is not None:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from s3gw.context import RequestContext, Response
-from s3gw.handlers import acl, archive, bucket, lifecycle, listing, objects, ownership, removals, tagging, versioning
+from s3gw.handlers import (
+    acl,
+    archive,
+    bucket,
+    lifecycle,
+    listing,
+    object_lock,
+    objects,
+    ownership,
+    removals,
+    tagging,
+    versioning,
+)
 from s3gw.handlers.copy import copy_object, upload_part_copy
 from s3gw.handlers.list_versions import list_object_versions
 from s3gw.handlers.multipart import (
@@ -59,4 +71,10 @@ HANDLERS: dict[str, Handler] = {
     "get_bucket_ownership_controls": ownership.get_bucket_ownership_controls,
     "put_bucket_ownership_controls": ownership.put_bucket_ownership_controls,
     "delete_bucket_ownership_controls": ownership.delete_bucket_ownership_controls,
+    "get_object_lock_configuration": object_lock.get_object_lock_configuration,
+    "put_object_lock_configuration": object_lock.put_object_lock_configuration,
+    "get_object_retention": object_lock.get_object_retention,
+    "put_object_retention": object_lock.put_object_retention,
+    "get_object_legal_hold": object_lock.get_object_legal_hold,
+    "put_object_legal_hold": object_lock.put_object_legal_hold,
 }

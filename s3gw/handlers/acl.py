@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from cyxcloud.objects import acl, bucket_config, ownership
 from cyxcloud.objects.acl import Grant, Grants
-from cyxcloud.objects.amend import amend
 from cyxcloud.objects.ownership import BUCKET_ACL, BucketAcl, Owned, Ownership
 from s3gw import acl_headers
 from s3gw.configuration import acl as documents
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import Owner
 from s3gw.errors import Code, S3Error
+from s3gw.handlers.subresource import amend_found
 from s3gw.opened import opened, version_headers
 from s3gw.people import owner_named, person_named
 
@@ -40,11 +40,10 @@ async def get_object_acl(ctx: RequestContext) -> Response:
 
 
 async def put_object_acl(ctx: RequestContext) -> Response:
-    version = opened(ctx).version
-    grants = await _asked(ctx, owner_named(ctx.store, version.account).id)
-    # The very version that was authorised, even where another's has become current meanwhile.
-    await amend(ctx.store, ctx.bucket.id, ctx.key, lambda attributes: replace(attributes, acl=grants), named=version.id)
-    return Response(200, version_headers(ctx, version))
+    view = opened(ctx)
+    grants = await _asked(ctx, owner_named(ctx.store, view.version.account).id)
+    headers = await amend_found(ctx, view, lambda attributes: replace(attributes, acl=grants), "ObjectAcl:Put")
+    return Response(200, headers)
 
 
 def _shown(ctx: RequestContext, owned: Owned, headers: dict[str, str] | None = None) -> Response:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cyxcloud.core.ids import AccountId
+from cyxcloud.meta.rows import BucketFlags, Versioning
 from cyxcloud.objects import buckets
 from cyxcloud.objects.buckets import Setup
 from cyxcloud.objects.errors import BucketOwned
 from cyxcloud.objects.tags import BUCKET_TAGS, bucket_tags
-from s3gw import xml, xml_reader
+from s3gw import locks, xml, xml_reader
 from s3gw.bucket_names import check_new_bucket_name
 from s3gw.context import RequestContext, Response, xml_response
-from s3gw.documents import BucketLine, Owner
+from s3gw.documents import BucketLine, CreateBucketDocument, Owner
 from s3gw.errors import Code, S3Error
 from s3gw.handlers.ownership import of_new_bucket
 from s3gw.parameters import bucket_page_size, decode_token, encode_token
@@ -53,17 +56,29 @@ async def create_bucket(ctx: RequestContext) -> Response:
             Code.INVALID_LOCATION_CONSTRAINT,
             location_constraint=location,
         )
-    labels = bucket_tags(wanted.tags)
-    configured = of_new_bucket(ctx) | ({BUCKET_TAGS.name: BUCKET_TAGS.encode(labels)} if labels.tags else {})
     try:
-        await buckets.create(
-            ctx.store, ctx.bucket_name, account_of(ctx), location or ctx.region, Setup(tuple(configured.items()))
-        )
+        await buckets.create(ctx.store, ctx.bucket_name, account_of(ctx), location or ctx.region, _setup(ctx, wanted))
     except BucketOwned:
-        # As us-east-1 has always done: making one's own bucket again changes nothing. Elsewhere it is a conflict.
-        if ctx.region != CLASSIC_REGION:
+        # As us-east-1 has always done: making one's own bucket again changes nothing. Elsewhere it is a conflict, and
+        # so is one that was to lock what it gets and does not.
+        if ctx.region != CLASSIC_REGION or (locks.wants_locking(ctx) and not _locks_already(ctx)):
             raise
     return Response(200, {"Location": f"/{ctx.bucket_name}"})
+
+
+def _setup(ctx: RequestContext, wanted: CreateBucketDocument) -> Setup:
+    configured, labels = of_new_bucket(ctx), bucket_tags(wanted.tags)
+    if labels.tags:
+        configured |= {BUCKET_TAGS.name: BUCKET_TAGS.encode(labels)}
+    setup = Setup(tuple(configured.items()))
+    if locks.wants_locking(ctx):
+        setup = replace(setup, versioning=Versioning.ENABLED, flags=BucketFlags.OBJECT_LOCK)
+    return setup
+
+
+def _locks_already(ctx: RequestContext) -> bool:
+    there = buckets.find(ctx.store, ctx.bucket_name or "")
+    return there is not None and locks.locks(there)
 
 
 async def head_bucket(ctx: RequestContext) -> Response:

@@ -14,8 +14,8 @@ from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import Target
 from cyxcloud.objects.rights import Permission
+from s3gw import locks, tagging, xml
 from s3gw import request as req
-from s3gw import tagging, xml
 from s3gw.acl_headers import new_object, with_acl
 from s3gw.authority import demand
 from s3gw.context import RequestContext, Response, xml_response
@@ -86,7 +86,7 @@ async def copy_object(ctx: RequestContext) -> Response:
             "object's metadata, storage class, website redirect location or encryption attributes.",
         )
     attributes = new_attributes(ctx) if replaces else _kept(source)
-    attributes = replace(attributes, tags=tagging.of_copy(ctx, source))
+    attributes = replace(attributes, tags=tagging.of_copy(ctx, source), lock=locks.requested(ctx))
     owned = new_object(ctx, ctx.headers)
     target = Target(
         ctx.bucket.id,

@@ -11,8 +11,8 @@ from cyxcloud.objects.attributes import Checksum
 from cyxcloud.objects.multipart import Completion, ListedPart
 from cyxcloud.objects.part_checksums import ChecksumPlan, allowed, default_type
 from cyxcloud.objects.put import Target
+from s3gw import locks, xml, xml_reader
 from s3gw import request as req
-from s3gw import xml, xml_reader
 from s3gw.acl_headers import new_object, with_acl, writer_of
 from s3gw.checksums import parse_checksum
 from s3gw.context import RequestContext, Response, xml_response
@@ -68,6 +68,8 @@ async def upload_part(ctx: RequestContext) -> Response:
     if ctx.body.length is None and ctx.headers.get("transfer-encoding", "").lower() != "chunked":
         raise S3Error(Code.MISSING_CONTENT_LENGTH)
     upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
+    if not ctx.body.checked:
+        locks.demand_digest(ctx, multipart.begun_lock(upload), "Put Part")
     plan = multipart.checksum_plan(upload)
     given = parse_checksum(ctx.headers)
     if given is not None and plan.algorithm and given.algorithm.value != plan.algorithm:

@@ -11,8 +11,8 @@ from cyxcloud.objects.conditions import check_read
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import STANDARD, Stored, Target
 from cyxcloud.shards import cid
+from s3gw import locks, tagging, xml
 from s3gw import request as req
-from s3gw import tagging, xml
 from s3gw.acl_headers import new_object, with_acl
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import AttributesPage
@@ -43,13 +43,19 @@ async def put_object(ctx: RequestContext) -> Response:
         ctx.cause("ObjectCreated:Put"),
     )
     attributes = with_acl(new_attributes(ctx), owned)
+    locks.demand_digest(ctx, attributes.lock, "Put Object")
     stored = await put.put_object(ctx.store, target, ctx.body, attributes)
     headers = stored_headers(stored) | expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
     return Response(200, headers)
 
 
 def new_attributes(ctx: RequestContext) -> Attributes:
-    return Attributes(req.content_headers(ctx.headers), req.user_metadata(ctx.headers), tags=tagging.requested(ctx))
+    return Attributes(
+        req.content_headers(ctx.headers),
+        req.user_metadata(ctx.headers),
+        tags=tagging.requested(ctx),
+        lock=locks.requested(ctx),
+    )
 
 
 def stored_headers(stored: Stored) -> dict[str, str]:
@@ -131,6 +137,7 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         headers["x-amz-checksum-type"] = checksum.type
     headers |= content_names(view)
     headers |= tagging.count_header(ctx, view, attributes)
+    headers |= locks.shown(ctx, view, attributes.lock)
     headers |= version_headers(ctx, version)
     if "versionId" not in ctx.query:
         headers |= expiration_header(ctx, version.size, version.mtime_ms, attributes.tags)

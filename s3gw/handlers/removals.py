@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from cyxcloud.meta.reads import VersionRef
 from cyxcloud.objects import delete
 from cyxcloud.objects.conditions import NO_REMOVAL_CONDITIONS, RemovalConditions
 from cyxcloud.objects.delete import Removal, Removed, Remover
 from cyxcloud.objects.errors import ObjectsError
 from cyxcloud.objects.rights import of_a_version
+from s3gw import locks, xml, xml_reader
 from s3gw import request as req
-from s3gw import xml, xml_reader
 from s3gw.authority import is_allowed
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import DeletedLine, DeleteEntry, FailedLine
@@ -19,7 +20,8 @@ from s3gw.version_ids import named_version, version_ref, version_text
 
 
 async def delete_object(ctx: RequestContext) -> Response:
-    removal = Removal(ctx.key, req.removal_conditions(ctx.headers), named_version(ctx.query))
+    named = named_version(ctx.query)
+    removal = Removal(ctx.key, req.removal_conditions(ctx.headers), named, _bypasses(ctx, ctx.key, named))
     removed = await delete.delete_object(_remover(ctx), removal)
     headers = {MARKER_HEADER: "true"} if removed.is_marker else {}
     if removed.version is not None:
@@ -59,7 +61,12 @@ def _removal(ctx: RequestContext, entry: DeleteEntry) -> Removal | S3Error:
         return S3Error(Code.NO_SUCH_VERSION)
     if not is_allowed(ctx, permission if named is None else of_a_version(permission), key=entry.key):
         return S3Error(Code.ACCESS_DENIED)
-    return Removal(entry.key, _conditions(entry), named)
+    return Removal(entry.key, _conditions(entry), named, _bypasses(ctx, entry.key, named))
+
+
+def _bypasses(ctx: RequestContext, key: bytes, named: VersionRef | None) -> bool:
+    """Only a version that is named can be kept by its lock."""
+    return named is not None and locks.bypasses(ctx, key=key)
 
 
 def _conditions(entry: DeleteEntry) -> RemovalConditions:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from cyxcloud.core.ids import VersionId
+from cyxcloud.objects.amend import Change, amend
+from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
 from s3gw.context import RequestContext
 from s3gw.errors import Code, S3Error
+from s3gw.opened import version_headers
+from s3gw.version_ids import VERSION_ID
 
 
-def named_id(ctx: RequestContext, view: ObjectView) -> VersionId | None:
-    """For a change: the version where the request names one, None for what is current when it is made."""
-    return view.version.id if "versionId" in ctx.query else None
+async def amend_found(ctx: RequestContext, view: ObjectView, change: Change, event: str = "") -> dict[str, str]:
+    """Changes the version that the pipeline found; headers that say which it is. One that is gone since was changed
+    before it went, unless it is the one that the request names."""
+    try:
+        await amend(ctx.store, view.version, change, cause=ctx.cause(event) if event else None)
+    except NoSuchKey:
+        if VERSION_ID in ctx.query:
+            raise
+    return version_headers(ctx, view.version)
 
 
 async def checked_document(ctx: RequestContext, limit: int) -> bytes:

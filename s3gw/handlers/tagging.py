@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cyxcloud.objects import bucket_config, tags
-from cyxcloud.objects.amend import amend
 from cyxcloud.objects.rights import Permission, of_a_version
 from cyxcloud.objects.tags import BUCKET_TAGS
 from s3gw.authority import demand
 from s3gw.configuration import tagging
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
-from s3gw.handlers.subresource import checked_document, named_id
+from s3gw.handlers.subresource import amend_found, checked_document
 from s3gw.opened import opened, version_headers
 
 
@@ -23,29 +22,21 @@ async def get_object_tagging(ctx: RequestContext) -> Response:
 
 async def put_object_tagging(ctx: RequestContext) -> Response:
     wanted = tags.object_tags(tagging.parse(await checked_document(ctx, tagging.MAX_BYTES)))
-    await _set_tags(ctx, wanted)
-    return Response(200, {})
+    return Response(200, await _set_tags(ctx, wanted, "ObjectTagging:Put"))
 
 
 async def delete_object_tagging(ctx: RequestContext) -> Response:
-    await _set_tags(ctx, {})
-    return Response(204, {})
+    return Response(204, await _set_tags(ctx, {}, "ObjectTagging:Delete"))
 
 
-async def _set_tags(ctx: RequestContext, wanted: dict[str, str]) -> None:
+async def _set_tags(ctx: RequestContext, wanted: dict[str, str], event: str) -> dict[str, str]:
     view = opened(ctx)
     if wanted:
         permission = Permission.PUT_OBJECT_TAGGING
         extra = tags.conditions(tags.EXISTING, view.attributes.tags) | tags.conditions(tags.REQUESTED, wanted)
         named = "versionId" in ctx.query
         demand(ctx, of_a_version(permission) if named else permission, version=view.version, extra=extra)
-    await amend(
-        ctx.store,
-        ctx.bucket.id,
-        ctx.key,
-        lambda attributes: replace(attributes, tags=wanted),
-        named=named_id(ctx, view),
-    )
+    return await amend_found(ctx, view, lambda attributes: replace(attributes, tags=wanted), event)
 
 
 async def get_bucket_tagging(ctx: RequestContext) -> Response:

@@ -13,11 +13,9 @@ SSE_C = "x-amz-server-side-encryption-customer-algorithm"
 @pytest.mark.parametrize(
     ("operation", "header", "value"),
     [
-        ("CreateBucket", "x-amz-bucket-object-lock-enabled", "true"),
         ("CreateBucket", "x-amz-bucket-namespace", "account-regional"),
         ("PutObject", "x-amz-server-side-encryption", "aws:kms"),
         ("PutObject", "x-amz-server-side-encryption-bucket-key-enabled", "true"),
-        ("PutObject", "x-amz-object-lock-mode", "GOVERNANCE"),
         ("PutObject", "x-amz-website-redirect-location", "/x"),
         ("PutObject", SSE_C, "AES256"),
         ("GetObject", SSE_C, "AES256"),
@@ -42,7 +40,6 @@ def test_refuse_unbuilt_names_the_header(operation: str, header: str, value: str
         ("PutObject", "x-amz-server-side-encryption-bucket-key-enabled", "false"),
         ("PutObject", "x-amz-meta-acl", "public-read"),
         ("PutObject", "content-type", "a/b"),
-        ("CreateBucket", "x-amz-bucket-object-lock-enabled", "False"),
         ("GetObject", "x-amz-acl", "public-read"),
         ("HeadBucket", "x-amz-server-side-encryption", "AES256"),
     ],
