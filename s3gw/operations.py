@@ -484,3 +484,8 @@ OBJECT_ROWS = (
 )
 
 OPERATIONS = SERVICE_ROWS + BUCKET_ROWS + OBJECT_ROWS
+
+# The first words of S3's header names, those of rows without a handler too: whatever begins so may mean something.
+HEADER_KINDS = words("client confirm create fwd rename skip write") | {
+    name.split("-")[2] for row in OPERATIONS for name in row.headers if name.startswith("x-amz-")
+}

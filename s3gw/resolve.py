@@ -1,9 +1,10 @@
 """Which operation a request asks for, on which bucket and key (pure).
 
 The row that demands most among those whose demands are met wins. Then everything that the row does not understand is
-looked at: on a request that changes something, an unknown query parameter or x-amz header is NotImplemented; on a read
-an unknown parameter with a value is ignored as S3 does, unless it is some operation's sub-resource. So no request can
-fall through to an operation that ignores half of it (`DELETE /bucket?website` must not delete the bucket).
+looked at. On a request that changes something, an unknown query parameter or x-amz header of S3's kind is
+NotImplemented; a header of no kind that S3 has is somebody's own, and ignored as S3 ignores it. On a read an unknown
+parameter with a value is ignored as S3 does, unless it is some operation's sub-resource. So no request can fall through
+to an operation that ignores half of it (`DELETE /bucket?website` must not delete the bucket).
 
 The key is decoded here, once, from the raw path, to bytes: `+`, `//`, `#`, `..` and NUL stand for themselves in a key.
 """
@@ -19,7 +20,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from s3gw.bucket_names import check_bucket_name
 from s3gw.errors import Code, S3Error, not_implemented
-from s3gw.operations import COMMON_HEADER_PREFIXES, OPERATIONS, Operation, Target, words
+from s3gw.operations import COMMON_HEADER_PREFIXES, HEADER_KINDS, OPERATIONS, Operation, Target, words
 
 MAX_KEY_BYTES = 1024
 # Host names come from strangers: what is remembered of them is bounded.
@@ -139,7 +140,9 @@ class Resolver:
             return
         understood = operation.headers
         for name in header_names:
-            if name[:6] == "x-amz-" and name not in understood and not name.startswith(COMMON_HEADER_PREFIXES):
+            if name[:6] != "x-amz-" or name in understood or name.startswith(COMMON_HEADER_PREFIXES):
+                continue
+            if name[6:].partition("-")[0] in HEADER_KINDS:
                 raise not_implemented(Code.NOT_IMPLEMENTED.message, header=name)
 
 

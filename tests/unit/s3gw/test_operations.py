@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 
 from s3gw.errors import Code, S3Error
-from s3gw.operations import BUCKET_ROWS, OBJECT_ROWS, OPERATIONS, SERVICE_ROWS, BodyKind, Operation, words
+from s3gw.operations import BUCKET_ROWS, HEADER_KINDS, OBJECT_ROWS, OPERATIONS, SERVICE_ROWS, BodyKind, Operation, words
 from s3gw.resolve import Resolved, Resolver, split_target
 
 MODEL = botocore.session.get_session().get_service_model("s3")
@@ -113,6 +113,13 @@ def test_optional_members_are_understood_or_refused_by_name(name: str) -> None:
             assert resolve(name, parameters(name, member)).operation.target is row.target
         else:
             assert resolve(name, parameters(name, member)).operation is row, member
+
+
+def test_every_header_of_the_model_is_of_a_known_kind() -> None:
+    """So that one which Amazon has and no row understands is refused, not taken for somebody's own."""
+    names = {wire_name for name in MODEL.operation_names for _, wire_name in optional_members(name)}
+    unknown = {name for name in names if name.startswith("x-amz-") and name.split("-")[2] not in HEADER_KINDS}
+    assert unknown == {"x-amz-sdk-checksum-algorithm", "x-amz-meta-"}
 
 
 def test_rows_are_those_of_the_model_and_post_object() -> None:

@@ -105,7 +105,7 @@ def test_resolve_refuses_what_the_row_does_not_know(request_line: str) -> None:
         ("PUT", "/bucket/key", "x-amz-write-offset-bytes"),
         ("PUT", "/bucket/key", "x-amz-rename-source"),
         ("PUT", "/bucket/key", "x-amz-checksum-sha512"),
-        ("PUT", "/bucket/key", "x-amz-unheard-of"),
+        ("PUT", "/bucket/key", "x-amz-object-colour"),
         ("PUT", "/bucket/key", "x-amz-copy-source-if-match"),
         ("DELETE", "/bucket/key", "x-amz-if-match-colour"),
         ("DELETE", "/bucket", "x-amz-copy-source"),
@@ -122,6 +122,7 @@ def test_resolve_ignores_unknown_headers_on_reads_and_harmless_ones_on_changes()
     assert resolve("GET", "/bucket/key", "x-amz-unheard-of").operation.name == "GetObject"
     harmless = "x-amz-date x-amz-content-sha256 x-amz-meta-a x-amz-sdk-checksum-algorithm x-amz-checksum-crc64nvme"
     assert resolve("PUT", "/bucket/key", *harmless.split(), "amz-sdk-request").operation.name == "PutObject"
+    assert resolve("PUT", "/bucket/key", "x-amz-unheard-of").operation.name == "PutObject"
 
 
 def test_resolve_counts_hoisted_parameters_as_headers() -> None:
@@ -132,7 +133,7 @@ def test_resolve_counts_hoisted_parameters_as_headers() -> None:
     assert found.operation.name == "PutObject"
     assert found.hoisted == {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-meta-colour": "red"}
     assert found.query == {"x-id": "PutObject"}
-    assert refusal("PUT", f"/bucket/key?{signed}&x-amz-unheard-of=1").fields == {"header": "x-amz-unheard-of"}
+    assert refusal("PUT", f"/bucket/key?{signed}&x-amz-if-colour=1").fields == {"header": "x-amz-if-colour"}
     assert resolve("PUT", f"/bucket/key?{signed}&X-Amz-Copy-Source=b/k").operation.name == "CopyObject"
 
 
