@@ -46,7 +46,7 @@ from s3gw.config import GatewaySpec
 from s3gw.credentials import Credentials
 from s3gw.pipeline import Gateway
 from s3gw.resolve import Resolver
-from s3gw.sigv4 import Verifier
+from s3gw.signatures import Door
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +141,9 @@ class _Worker:
         )
         credentials = Credentials(reader, keyring.open_secret)
         scheme = "https" if spec.tls_cert else "http"
-        gateway = Gateway(store, credentials, Resolver(spec.domains), Verifier(spec.region), clock, spec.region, scheme)
+        resolver = Resolver(spec.domains)
+        door = Door(spec.region, resolver.bucket_of_host)
+        gateway = Gateway(store, credentials, resolver, door, clock, spec.region, scheme)
         return cls(spec, clock, database, writer, reader, hosts, host_map, threads, damage, gateway, session, epochs)
 
     async def serve(self) -> None:

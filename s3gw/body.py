@@ -16,7 +16,8 @@ from cyxcloud.core.checksums import Algorithm, Buffer, Hasher, decode_digest, en
 from s3gw.aws_chunked import AwsChunkedDecoder, BodyDecoder, PlainDecoder
 from s3gw.body_errors import BodyError, BodyFault
 from s3gw.checksums import ExpectedChecksum, header_name, parse_checksum, parse_digest
-from s3gw.sigv4 import Anonymous, PayloadKind, Verified, header
+from s3gw.signatures import Caller
+from s3gw.sigv4 import PayloadKind, Verified, header
 
 Headers = Mapping[str, str | list[str]]
 
@@ -30,7 +31,7 @@ _MAX_LENGTH_DIGITS = 18
 class BodyPlan:
     """`size` is that of the content, None when only HTTP's own chunking tells its end."""
 
-    auth: Verified | Anonymous
+    auth: Caller
     framed: bool
     size: int | None
     md5: bytes | None
@@ -60,7 +61,7 @@ class BodyDigests:
     digest: bytes | None
 
 
-def plan_body(headers: Headers, auth: Verified | Anonymous, *, checksum_is_body: bool = True) -> BodyPlan:
+def plan_body(headers: Headers, auth: Caller, *, checksum_is_body: bool = True) -> BodyPlan:
     """`checksum_is_body` is false where x-amz-checksum-* describes something else, as in CompleteMultipartUpload."""
     framed = _is_framed(headers, auth.payload.kind)
     checksum = parse_checksum(headers) if checksum_is_body else None

@@ -39,6 +39,8 @@ class RequestContext(NamedTuple):
     region: str
     scheme: str
     address: str = ""
+    form: Mapping[str, str] | None = None
+    """The fields of POST Object by lower-case name."""
 
     @property
     def bucket(self) -> BucketRow:

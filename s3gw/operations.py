@@ -185,7 +185,7 @@ BUCKET_ROWS = (
         handler="list_multipart_uploads",
         optional=_LISTING + "key-marker max-uploads upload-id-marker",
     ),
-    _row("PostObject", "POST /b", P.PUT_OBJECT, FORM),
+    _row("PostObject", "POST /b", P.PUT_OBJECT, FORM, handler="post_object", headers=_NEW_OBJECT),
     _row(
         "ListObjectVersions",
         "GET /b?versions",

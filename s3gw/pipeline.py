@@ -32,10 +32,12 @@ from s3gw.failures import LOGGED, as_s3_error
 from s3gw.handlers import HANDLERS
 from s3gw.intake import RequestBody
 from s3gw.operations import BodyKind, Operation, words
+from s3gw.post.receive import Endpoint, Form, receive
 from s3gw.reads import RunningReads
 from s3gw.render import primed, render
 from s3gw.resolve import Resolved, Resolver, split_target
-from s3gw.sigv4 import Anonymous, RequestView, SignatureError, Verified, Verifier, fold_headers, header
+from s3gw.signatures import Caller, Door
+from s3gw.sigv4 import Anonymous, RequestView, SignatureError, fold_headers, header
 from s3gw.stalls import SendWatch
 from s3gw.unbuilt import refuse_unbuilt
 from s3gw.version_ids import named_version
@@ -67,7 +69,7 @@ class Gateway:
     store: Store
     credentials: Credentials
     resolver: Resolver
-    verifier: Verifier
+    door: Door
     clock: Clock
     region: str
     scheme: str = "http"
@@ -111,29 +113,46 @@ class Gateway:
             refuse_unbuilt(operation, headers)
             raise not_implemented(f"{operation.name} is not implemented")
         if resolved.hoisted:
-            if not (isinstance(verified, Verified) and verified.presigned):
+            if isinstance(verified, Anonymous) or not verified.presigned:
                 raise S3Error(Code.INVALID_REQUEST, "x-amz- parameters belong to presigned requests.")
             headers |= resolved.hoisted
         row, found = self._look_up(resolved)
+        key, fields, incoming = resolved.key, None, None
+        if operation.body is BodyKind.FORM:
+            form = await self._receive_form(request, row, headers, verified)
+            principal, key, headers, fields, incoming = form
+        elif operation.body is not BodyKind.NONE:
+            incoming = _incoming(request, operation, headers, verified)
         ctx = RequestContext(
             request_id=request_id,
             operation=operation,
             bucket_name=resolved.bucket,
-            key_bytes=resolved.key,
+            key_bytes=key,
             row=row,
             found=found,
             query=resolved.query,
             headers=headers,
             principal=principal,
-            incoming=_incoming(request, operation, headers, verified),
+            incoming=incoming,
             store=self.store,
             region=self.region,
             scheme=self.scheme,
             address=request.remote or "",
+            form=fields,
         )
         _authorise(ctx)
         refuse_unbuilt(operation, headers)
         return await primed(await HANDLERS[operation.handler](ctx))
+
+    async def _receive_form(
+        self, request: web.BaseRequest, row: BucketRow | None, headers: Mapping[str, str], verified: Caller
+    ) -> Form:
+        """What the other operations have in their headers this one has in its body: who signed it, too."""
+        if row is None:
+            raise S3Error(Code.NO_SUCH_BUCKET)
+        if not isinstance(verified, Anonymous):
+            raise S3Error(Code.INVALID_ARGUMENT, "Only one auth mechanism allowed; a form carries its own signature")
+        return await receive(request, Endpoint(row.name, headers, self.region), self.credentials, self.clock.now_ms())
 
     def _look_up(self, resolved: Resolved) -> tuple[BucketRow | None, ObjectRead | None]:
         """The bucket that is named, and with it the key's version where the operation reads one: one statement."""
@@ -153,14 +172,14 @@ class Gateway:
         except SignatureError:
             return ANONYMOUS
 
-    def _verify(self, view: RequestView) -> tuple[Verified | Anonymous, Principal]:
-        claim = self.verifier.claim(view, self.clock.now_ms())
+    def _verify(self, view: RequestView) -> tuple[Caller, Principal]:
+        claim = self.door.claim(view, self.clock.now_ms())
         if isinstance(claim, Anonymous):
             return claim, ANONYMOUS
         credential = self.credentials.find(claim.access_key)
         if credential is None:
-            return self.verifier.check(claim, None), ANONYMOUS
-        return self.verifier.check(claim, credential.secret), credential.principal
+            return self.door.check(claim, None), ANONYMOUS
+        return self.door.check(claim, credential.secret), credential.principal
 
     def _failure(self, error: Exception, resolved: Resolved | None, raw_path: str, request_id: str) -> Response:
         failure = as_s3_error(error, resolved)
@@ -182,10 +201,8 @@ def _single(headers: Mapping[str, str | list[str]]) -> dict[str, str]:
 
 
 def _incoming(
-    request: web.BaseRequest, operation: Operation, headers: Mapping[str, str], verified: Verified | Anonymous
-) -> RequestBody | None:
-    if operation.body is BodyKind.NONE:
-        return None
+    request: web.BaseRequest, operation: Operation, headers: Mapping[str, str], verified: Caller
+) -> RequestBody:
     plan = plan_body(headers, verified, checksum_is_body=operation.name not in _CHECKSUM_OF_OBJECT)
     return RequestBody(request, plan)
 

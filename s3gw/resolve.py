@@ -70,7 +70,7 @@ class Resolver:
 
     def resolve(self, method: str, raw_path: str, raw_query: str, host: str, header_names: Collection[str]) -> Resolved:
         """`header_names` in lower case, with a fast `in`. Raises S3Error for what is no request of any operation."""
-        bucket, key = self._address(raw_path, host)
+        bucket, key = self.address(raw_path, host)
         target = Target.SERVICE if bucket is None else Target.BUCKET if key is None else Target.OBJECT
         query, hoisted = _split_hoisted(parse_query(raw_query)) if raw_query else (EMPTY, EMPTY)
         if hoisted:
@@ -82,10 +82,11 @@ class Resolver:
                 check_bucket_name(bucket)
         return Resolved(operation, bucket, key, query, hoisted)
 
-    def _address(self, raw_path: str, host: str) -> tuple[str | None, bytes | None]:
+    def address(self, raw_path: str, host: str) -> tuple[str | None, bytes | None]:
+        """The bucket and key that are named, whatever the operation. Raises S3Error."""
         if raw_path[:1] != "/":
             raise S3Error(Code.INVALID_URI, uri=raw_path)
-        bucket = self._bucket_of(host) if self._suffixes else None
+        bucket = self.bucket_of_host(host) if self._suffixes else None
         if bucket is None:
             name, _, rest = raw_path[1:].partition("/")
             if not name and not rest:
@@ -100,7 +101,7 @@ class Resolver:
             raise S3Error(Code.KEY_TOO_LONG, size=len(key), max_size_allowed=MAX_KEY_BYTES)
         return bucket, key
 
-    def _bucket_of(self, host: str) -> str | None:
+    def bucket_of_host(self, host: str) -> str | None:
         try:
             return self._hosts[host]
         except KeyError:

@@ -274,6 +274,12 @@ def _upload(line: UploadLine, write_key: Callable[[bytes], str]) -> str:
     )
 
 
+def post_response(location: str, bucket: str, key: bytes, etag: str) -> bytes:
+    """Like the error document it has no namespace."""
+    body = f"<Location>{escape(location)}</Location><Bucket>{bucket}</Bucket><Key>{_escape_key(key)}</Key>"
+    return f"{DECLARATION}<PostResponse>{body}<ETag>{escape(etag)}</ETag></PostResponse>".encode()
+
+
 def delete_result(deleted: Iterable[DeletedLine], failed: Iterable[FailedLine]) -> bytes:
     body = "".join([_deleted(line) for line in deleted]) + "".join([_failed(line) for line in failed])
     return document("DeleteResult", body)

@@ -26,6 +26,7 @@ from s3gw.handlers.multipart import (
     create_multipart_upload,
     upload_part,
 )
+from s3gw.handlers.post import post_object
 
 Handler = Callable[[RequestContext], Awaitable[Response]]
 
@@ -47,6 +48,7 @@ HANDLERS: dict[str, Handler] = {
     "head_object": objects.head_object,
     "delete_object": removals.delete_object,
     "delete_objects": removals.delete_objects,
+    "post_object": post_object,
     "get_object_attributes": objects.get_object_attributes,
     "copy_object": copy_object,
     "upload_part_copy": upload_part_copy,

@@ -40,7 +40,7 @@ async def put_object(ctx: RequestContext) -> Response:
         owned.owner,
         req.write_conditions(ctx.headers),
         req.storage_class(ctx.headers),
-        ctx.cause("ObjectCreated:Put"),
+        ctx.cause("ObjectCreated:Put" if ctx.form is None else "ObjectCreated:Post"),
     )
     attributes = with_acl(new_attributes(ctx), owned)
     locks.demand_digest(ctx, attributes.lock, "Put Object")

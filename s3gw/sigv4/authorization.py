@@ -169,6 +169,18 @@ def _check_scope(parts: list[str], region: str, error: Callable[..., SignatureEr
         raise error(f"the region '{given_region}' is wrong; expecting '{region}'", Region=region)
 
 
+def check_form_scope(parts: list[str], region: str) -> None:
+    """Of a form's x-amz-credential."""
+    _check_scope(parts, region, _bad_form_credential)
+
+
+def _bad_form_credential(problem: str, **fields: str) -> SignatureError:
+    # S3 calls the same mistake an invalid argument where a form makes it.
+    return SignatureError(
+        SignatureFault.INVALID_ARGUMENT, f"Error parsing the x-amz-credential field; {problem}", **fields
+    )
+
+
 def _malformed(problem: str, **fields: str) -> SignatureError:
     return SignatureError(
         SignatureFault.AUTHORIZATION_HEADER_MALFORMED,
