@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cli.options import CommandError
 from conformance import s3tests, users
+from conformance.clients import matrix
 
 
 def main() -> int:
@@ -36,6 +37,11 @@ def main() -> int:
     run.add_argument("--out", type=Path, metavar="FILE", help="write every outcome as JSON")
     run.add_argument("--accept", action="store_true", help="add what newly passes to the list of expected passes")
     run.set_defaults(do=_s3tests)
+
+    table = commands.add_parser("clients", help="write docs/clients.md from the outcomes of `make clients`")
+    table.add_argument("outcomes", type=Path, metavar="FILE")
+    table.add_argument("--out", type=Path, default=Path("docs/clients.md"), metavar="FILE")
+    table.set_defaults(do=_clients)
 
     arguments = parser.parse_args()
     try:
@@ -75,6 +81,11 @@ def _s3tests(arguments: argparse.Namespace) -> int:
     if arguments.out:
         arguments.out.write_text(json.dumps([asdict(each) for each in outcomes], indent=1) + "\n", "utf-8")
     return s3tests.report(outcomes, accept=arguments.accept)
+
+
+def _clients(arguments: argparse.Namespace) -> int:
+    arguments.out.write_text(matrix.page(json.loads(arguments.outcomes.read_text("utf-8"))), "utf-8")
+    return 0
 
 
 if __name__ == "__main__":

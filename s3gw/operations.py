@@ -59,7 +59,7 @@ def words(text: str) -> frozenset[str]:
 
 # Understood, or harmless, on every operation. Checksums are named one by one: one that we cannot verify is refused.
 COMMON_HEADERS = words(
-    """x-amz-date x-amz-content-sha256 x-amz-security-token x-amz-user-agent x-amz-te x-amz-trailer
+    """x-amz-date x-amz-api-version x-amz-content-sha256 x-amz-security-token x-amz-user-agent x-amz-te x-amz-trailer
     x-amz-decoded-content-length x-amz-expected-bucket-owner x-amz-request-payer x-amz-cf-id
     x-amz-checksum-crc32 x-amz-checksum-crc32c x-amz-checksum-crc64nvme x-amz-checksum-sha1 x-amz-checksum-sha256
     x-amz-checksum-mode x-amz-checksum-algorithm x-amz-checksum-type"""

@@ -6,23 +6,29 @@ variables of the same names: `pytest conformance/clients --endpoint URL --access
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
+from conformance.clients import matrix
 from conformance.clients.endpoint import Endpoint, own_store
 from conformance.clients.programs import CLIENTS, Boto3, Client
 from conformance.clients.tree import make_tree
 
+OUTCOMES: pytest.StashKey[list[tuple[str, str]]] = pytest.StashKey()
 OPTIONS = {
     "--endpoint": "S3 endpoint to test instead of a store of our own",
     "--access-key": "access key for --endpoint",
     "--secret-key": "secret key for --endpoint",
     "--region": "region for --endpoint",
     "--ca": "file of the CA that signed the endpoint's certificate",
+    "--clients-folder": "where `make clients` has put the clients (default .clients)",
+    "--matrix": "write the outcome of every client as JSON to this file",
 }
 
 
@@ -38,6 +44,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.clients)
             item.add_marker(pytest.mark.timeout(3600 if item.get_closest_marker("long") else 300))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """For the matrix: what came of each client, by scheme."""
+    report = yield
+    if item.config.getoption("--matrix") and (report.when == "call" or report.outcome != "passed"):
+        item.config.stash.setdefault(OUTCOMES, []).append((item.nodeid.rpartition("::")[2], report.outcome))
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--matrix")
+    if path:
+        folder = Path(session.config.getoption("--clients-folder") or ".clients").resolve()
+        outcomes = session.config.stash.setdefault(OUTCOMES, list[tuple[str, str]]())
+        Path(path).write_text(json.dumps(matrix.collect(outcomes, folder)) + "\n", "utf-8")
 
 
 def named(config: pytest.Config) -> Endpoint | None:
@@ -71,6 +94,11 @@ def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield made.endpoint
 
 
+@pytest.fixture(scope="session")
+def clients_folder(request: pytest.FixtureRequest) -> Path:
+    return Path(request.config.getoption("--clients-folder") or ".clients").resolve()
+
+
 @pytest.fixture
 def client(request: pytest.FixtureRequest, endpoint: Endpoint) -> Client:
     return CLIENTS[request.param](endpoint)
@@ -83,7 +111,12 @@ def bucket(endpoint: Endpoint) -> Iterator[str]:
     yield name
     client = Boto3(endpoint)
     s3 = client.client()
-    keys = list(client.keys(name, ""))
+    try:
+        keys = list(client.keys(name, ""))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
+        return  # the client has cleaned up itself
     for at in range(0, len(keys), 1000):
         s3.delete_objects(
             Bucket=name, Delete={"Objects": [{"Key": key} for key in keys[at : at + 1000]], "Quiet": True}

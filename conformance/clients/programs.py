@@ -46,7 +46,7 @@ def run(endpoint: Endpoint, *command: str, **more: str) -> str:
     assert ended.returncode == 0, (
         f"{command} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-4000:]}"
     )
-    return ended.stdout
+    return ended.stdout + ended.stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +135,21 @@ class Rclone:
     endpoint: Endpoint
 
     def make_bucket(self, bucket: str) -> None:
-        self._run("mkdir", f"cyx:{bucket}")
+        self.run("mkdir", f"cyx:{bucket}")
 
     def upload(self, folder: Path, place: str) -> None:
-        self._run("copy", str(folder), f"cyx:{place}")
+        self.run("copy", str(folder), f"cyx:{place}")
 
     def download(self, place: str, folder: Path) -> None:
-        self._run("copy", f"cyx:{place}", str(folder))
+        self.run("copy", f"cyx:{place}", str(folder))
 
     def upload_file(self, file: Path, place: str) -> None:
-        self._run("copyto", str(file), f"cyx:{place}")
+        self.run("copyto", str(file), f"cyx:{place}")
 
     def download_file(self, place: str, file: Path) -> None:
-        self._run("copyto", f"cyx:{place}", str(file))
+        self.run("copyto", f"cyx:{place}", str(file))
 
-    def _run(self, *arguments: str) -> None:
+    def run(self, *arguments: str) -> str:
         """The remote is configured by environment, provider Other: a store that needs no quirk of rclone's."""
         remote = {
             "TYPE": "s3",
@@ -164,7 +164,7 @@ class Rclone:
         more = {f"RCLONE_CONFIG_CYX_{name}": value for name, value in remote.items()} | {"RCLONE_CONFIG": "/notfound"}
         if self.endpoint.ca:
             more["RCLONE_CA_CERT"] = str(self.endpoint.ca)
-        run(self.endpoint, "rclone", "--retries", "1", "--transfers", "8", *arguments, **more)
+        return run(self.endpoint, "rclone", "--retries", "1", "--transfers", "8", *arguments, **more)
 
 
 @dataclass(frozen=True, slots=True)
