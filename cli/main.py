@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from cli import cid, disks, doctor, keyring_commands, keys, meta, nodes, object_health, scrub, status, up, users
+from cli import (
+    cid,
+    disks,
+    doctor,
+    keyring_commands,
+    keys,
+    meta,
+    nodes,
+    object_health,
+    scrub,
+    status,
+    up,
+    users,
+    webhooks,
+)
 
 app = typer.Typer(
     name="cyxcloud",
@@ -30,6 +44,7 @@ app.add_typer(nodes.app, name="node")
 app.add_typer(disks.app, name="disk")
 app.add_typer(object_health.app, name="object")
 app.add_typer(scrub.app, name="scrub")
+app.add_typer(webhooks.app, name="webhook")
 
 
 @app.command()

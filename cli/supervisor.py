@@ -141,6 +141,7 @@ class Supervisor:
             reconcile=settings.reconcile,
             lifecycle=settings.lifecycle,
             access_log=settings.access_log,
+            notifications=settings.notifications,
         )
         gateways = [
             self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)

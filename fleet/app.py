@@ -22,6 +22,7 @@ from fleet.adoption import routes as adoption_routes
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
+from fleet.events import Events
 from fleet.findings import Findings
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.keycopies import KeyCopies
@@ -105,6 +106,7 @@ async def run(spec: CoordinatorSpec) -> None:
         interval_seconds=spec.reconcile.interval,
         grace_seconds=spec.delete_grace_seconds,
     )
+    events = Events(reader, writer, store_clock, lambda: Keyring.open(spec.home / "keys"), spec.notifications)
     runner = Runner(
         [
             store_clock,
@@ -122,6 +124,7 @@ async def run(spec: CoordinatorSpec) -> None:
             KeyCopies(lambda: Keyring.open(spec.home / "keys"), reader, spec.data_dirs),
             rewrap,
             mover,
+            *events.workers(),
         ],
         clock,
     )
@@ -131,11 +134,13 @@ async def run(spec: CoordinatorSpec) -> None:
     control.add_routes(rewrap_routes(rewrap))
     control.add_routes(scrub_routes(hosts))
     control.add_routes(snapshot_routes(snapshots, runner))
+    control.add_routes(events.routes())
     try:
         async with _listening(spec, control):
             await runner.run()
     finally:
         snapshot_store.close()
+        await events.close()
         for host in (*hosts, *moving):
             await host.close()
         threads.shutdown()

@@ -9,6 +9,7 @@ from cyxcloud.core.config import (
     AccessLogSettings,
     LifecycleSettings,
     MoverSettings,
+    NotificationSettings,
     ReconcileSettings,
     SnapshotSettings,
 )
@@ -29,3 +30,4 @@ class CoordinatorSpec:
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)

@@ -277,6 +277,7 @@ BUCKET_ROWS = (
         "GetBucketNotificationConfiguration",
         "GET /b?notification",
         P.GET_BUCKET_NOTIFICATION,
+        handler="get_bucket_notification_configuration",
         aliases=("GetBucketNotification",),
     ),
     _row(
@@ -284,6 +285,8 @@ BUCKET_ROWS = (
         "PUT /b?notification",
         P.PUT_BUCKET_NOTIFICATION,
         XML,
+        handler="put_bucket_notification_configuration",
+        headers="x-amz-skip-destination-validation",
         aliases=("PutBucketNotification",),
     ),
     _row(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,6 +62,15 @@ def _profile(value: str) -> str:
     return value
 
 
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        try:
+            ip_network(each, strict=False)
+        except ValueError:
+            raise ValueError(f"{each!r} is no network; write one as 10.0.0.0/8 or fd00::/8") from None
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -82,6 +92,7 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]  # seconds
 Names = Annotated[tuple[str, ...], BeforeValidator(_list), NoDecode]
+Networks = Annotated[Names, AfterValidator(_networks)]
 Profile = Annotated[str, AfterValidator(_profile)]
 
 
@@ -168,6 +179,29 @@ class AccessLogSettings(BaseModel):
     interval: Duration = Field(default=300.0, gt=0, description="How often the lines of a bucket become an object.")
 
 
+class NotificationSettings(BaseModel):
+    """Messages to webhooks about what happens in buckets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allow: Networks = Field(
+        default=(), description="Networks (CIDR) that webhooks may lie in beside the public internet, like 10.0.0.0/8."
+    )
+    timeout: Duration = Field(default=10.0, gt=0, description="How long a webhook may take to answer.")
+    give_up: Duration = Field(default=86400.0, gt=0, description="A message that is not taken for so long is dropped.")
+    keep: Duration = Field(
+        default=7 * 86400.0, gt=0, description="How long a bucket's changes wait for those who follow it, at most."
+    )
+
+
+class InventorySettings(BaseModel):
+    """Reports of what buckets hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: Duration = Field(default=86400.0, gt=0, description="How long a day of a schedule is; shorter only for tests.")
+
+
 class Settings(BaseSettings):
     """Everything that can be set for `cyxcloud up`."""
 
@@ -212,6 +246,8 @@ class Settings(BaseSettings):
     reconcile: ReconcileSettings = Field(default=ReconcileSettings(), description="Reconciliation.")
     lifecycle: LifecycleSettings = Field(default=LifecycleSettings(), description="Lifecycle rules.")
     access_log: AccessLogSettings = Field(default=AccessLogSettings(), description="Access logs.")
+    notifications: NotificationSettings = Field(default=NotificationSettings(), description="Notifications.")
+    inventory: InventorySettings = Field(default=InventorySettings(), description="Inventories.")
 
     @classmethod
     def settings_customise_sources(

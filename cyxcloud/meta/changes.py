@@ -2,7 +2,7 @@
 
 A bucket is followed while it has a reader (LOGS_CHANGES); only then is anything written. Numbers come from the bucket's
 counter, whose row stays locked until the commit: who holds a number commits before anybody gets the next, so a reader
-that has seen one has seen all below it. It is taken last in a transaction, since all changes of the bucket wait for it.
+that has seen one has seen all below it. It is taken late in a transaction, since all changes of the bucket wait for it.
 A reader moves its own position in the transaction of what it did with the changes; rows go when the slowest reader is
 past them, or by age.
 """
@@ -115,8 +115,7 @@ def read(conn: Connection, bucket_id: BucketId, after: int, limit: int) -> list[
 def follow(conn: Connection, bucket_id: BucketId, reader: str) -> None:
     """From now on; one that follows already goes on where it is. Raises BucketGone."""
     bucket_config.set_flag(conn, bucket_id, BucketFlags.LOGS_CHANGES, on=True)
-    row = conn.one(_last, {"of_bucket": bucket_id})
-    conn.run(_begin, {"bucket": bucket_id, "reader": reader, "position": 0 if row is None else row[0]})
+    conn.run(_begin, {"bucket": bucket_id, "reader": reader, "position": last(conn, bucket_id)})
 
 
 def unfollow(conn: Connection, bucket_id: BucketId, reader: str) -> None:
@@ -143,15 +142,26 @@ def behind(conn: Connection, reader: str, limit: int = 100) -> list[BucketId]:
     return [row[0] for row in conn.rows(_behind, {"named": reader, "at_most": limit})]
 
 
+def last(conn: Connection, bucket_id: BucketId) -> int:
+    """The number of its newest change."""
+    row = conn.one(_last, {"of_bucket": bucket_id})
+    return 0 if row is None else row[0]
+
+
 def slowest(conn: Connection, after: int, limit: int) -> list[tuple[BucketId, int]]:
     """Followed buckets by id, each with the change that all its readers have seen."""
     return [(row[0], row[1]) for row in conn.rows(_slowest, {"after": after, "at_most": limit})]
 
 
+def is_due(conn: Connection, bucket_id: BucketId, *, seen: int, before_ms: int) -> bool:
+    """Whether `trim` would remove anything."""
+    return any(seq <= seen or at_ms < before_ms for seq, at_ms in conn.rows(_oldest, _first_of(bucket_id, 1)))
+
+
 def trim(conn: Connection, bucket_id: BucketId, *, seen: int, before_ms: int, limit: int) -> int:
     """Removes at most `limit` of the oldest rows: those up to `seen`, and those from before a time. Who was not past
     these goes on behind them. Gives how many."""
-    oldest = conn.rows(_oldest, {"of_bucket": bucket_id, "at_most": limit})
+    oldest = conn.rows(_oldest, _first_of(bucket_id, limit))
     gone = [seq for seq, _ in takewhile(lambda row: row[0] <= seen or row[1] < before_ms, oldest)]
     return conn.run(_trim, {"of_bucket": bucket_id, "to": gone[-1]}) if gone else 0
 
@@ -160,6 +170,10 @@ def remove_all(conn: Connection, bucket_id: BucketId) -> None:
     """The bucket goes."""
     for statement in (_remove, _remove_readers, _remove_counter):
         conn.run(statement, {"of_bucket": bucket_id})
+
+
+def _first_of(bucket_id: BucketId, limit: int) -> dict[str, int]:
+    return {"of_bucket": bucket_id, "at_most": limit}
 
 
 def _cause(event: str, details: bytes) -> Cause:

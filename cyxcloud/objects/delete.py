@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import AccountId, BucketId, VersionId
-from cyxcloud.meta import heads, usage, versions
+from cyxcloud.meta import changes, heads, usage, versions
+from cyxcloud.meta.cause import Cause
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.heads import Chain
 from cyxcloud.meta.reads import VersionRef
@@ -27,6 +28,9 @@ from cyxcloud.objects.store import Store
 FEW_REMOVALS = 20
 
 
+REMOVED = Cause("ObjectRemoved:Delete")
+
+
 @dataclass(frozen=True, slots=True)
 class Removal:
     """`named`: the version to be taken away; None asks for the object to be gone, as the bucket's versioning has it."""
@@ -39,11 +43,17 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Remover:
-    """Where is removed, and whose the delete markers become."""
+    """Where is removed, and whose the delete markers become. `cause` names the event of a version that goes; one of a
+    marker is of the same family."""
 
     store: Store
     bucket: BucketId
     owner: AccountId
+    cause: Cause = REMOVED
+
+    @property
+    def marks(self) -> Cause:
+        return self.cause._replace(event=f"{self.cause.event.partition(':')[0]}:DeleteMarkerCreated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,8 @@ def _take(conn: Connection, remover: Remover, chain: Chain, version_id: VersionI
     assert removed is not None, "it was seen under the chain's lock"
     remover.store.release(conn, removed.segments)
     usage.add(conn, remover.bucket, delta_id, objects=-1, size_bytes=-removed.version.size)
+    if chain.flags:
+        changes.record(conn, chain.flags, removed.version, remover.cause, remover.store.clock.now_ms())
 
 
 def _leave_marker(conn: Connection, remover: Remover, chain: Chain, key: bytes, new_id: VersionId) -> Removed:
@@ -154,4 +166,6 @@ def _leave_marker(conn: Connection, remover: Remover, chain: Chain, key: bytes, 
     else:
         remover.store.release(conn, replaced.segments)
         usage.add(conn, remover.bucket, new_id, objects=0, size_bytes=-replaced.version.size)
+    if chain.flags:
+        changes.record(conn, chain.flags, marker, remover.marks, marker.mtime_ms)
     return Removed(VersionRef(None if is_null else new_id), is_marker=True)

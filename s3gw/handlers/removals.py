@@ -50,7 +50,8 @@ async def delete_objects(ctx: RequestContext) -> Response:
 def _remover(ctx: RequestContext) -> Remover:
     """A marker that an unsigned request leaves belongs to the bucket's owner."""
     account = ctx.principal.account
-    return Remover(ctx.store, ctx.bucket.id, ctx.bucket.account if account is None else account)
+    owner = ctx.bucket.account if account is None else account
+    return Remover(ctx.store, ctx.bucket.id, owner, ctx.cause("ObjectRemoved:Delete"))
 
 
 def _removal(ctx: RequestContext, entry: DeleteEntry) -> Removal | S3Error:

@@ -28,7 +28,7 @@ BUILT = words(
     UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
     GetObjectLockConfiguration PutObjectLockConfiguration GetObjectRetention PutObjectRetention GetObjectLegalHold
-    PutObjectLegalHold
+    PutObjectLegalHold GetBucketNotificationConfiguration PutBucketNotificationConfiguration
     GetBucketVersioning PutBucketVersioning ListObjectVersions GetBucketAcl PutBucketAcl GetObjectAcl PutObjectAcl
     GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
     GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject"""
