@@ -17,12 +17,13 @@ from aiohttp import web
 from cyxcloud.core.clock import Clock
 from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow
-from cyxcloud.objects import buckets, get
+from cyxcloud.objects import bucket_config, buckets, get
 from cyxcloud.objects.authorize import authorize
+from cyxcloud.objects.cors import CORS
 from cyxcloud.objects.principal import ANONYMOUS, Principal
 from cyxcloud.objects.rights import of_a_version
 from cyxcloud.objects.store import Store
-from s3gw import internal, xml
+from s3gw import internal, sharing, xml
 from s3gw.answer import Answer
 from s3gw.body import plan_body
 from s3gw.context import RequestContext, Response
@@ -90,13 +91,18 @@ class Gateway:
         try:
             headers = fold_headers(request.headers.items())
             host = header(headers, "host") or ""
-            resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
-            view = RequestView(request.method, raw_path, raw_query, headers)
-            if resolved.operation.handler in _READS_BYTES:
-                reading = self.reads.begin()
-            response = await self._serve(request, resolved, view, request_id)
+            if request.method == "OPTIONS":
+                response = self._preflight(raw_path, host, headers)
+            else:
+                resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
+                view = RequestView(request.method, raw_path, raw_query, headers)
+                if resolved.operation.handler in _READS_BYTES:
+                    reading = self.reads.begin()
+                response = await self._serve(request, resolved, view, request_id)
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id)
+        if "Origin" in request.headers and resolved is not None:
+            response.headers.update(self._shared(request, resolved.bucket))
         try:
             return await render(request, response, request_id, self.clock.now_ms(), self.sends)
         finally:
@@ -143,6 +149,22 @@ class Gateway:
         _authorise(ctx)
         refuse_unbuilt(operation, headers)
         return await primed(await HANDLERS[operation.handler](ctx))
+
+    def _preflight(self, raw_path: str, host: str, headers: Mapping[str, str | list[str]]) -> Response:
+        """A browser asks for leave, unsigned, before it sends the request that a script wants."""
+        single = _single(headers)
+        sharing.check_preflight(single)
+        bucket, key = self.resolver.address(raw_path, host)
+        row = None if bucket is None else buckets.find(self.store, bucket)
+        if row is None:
+            raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=bucket or "")
+        rules = bucket_config.of(self.store, row).get(CORS)
+        return sharing.preflight(single, rules, names_key=key is not None)
+
+    def _shared(self, request: web.BaseRequest, bucket: str | None) -> dict[str, str]:
+        row = None if bucket is None else buckets.find(self.store, bucket)
+        rules = None if row is None else bucket_config.of(self.store, row).get(CORS)
+        return {} if rules is None else sharing.shared_headers(request.headers, request.method, rules)
 
     async def _receive_form(
         self, request: web.BaseRequest, row: BucketRow | None, headers: Mapping[str, str], verified: Caller

@@ -262,6 +262,11 @@ def text_of(document: dict[str, Value], name: str) -> str | None:
     return cast("str | None", document.get(name))
 
 
+def texts_of(document: dict[str, Value], name: str) -> tuple[str, ...]:
+    """Of an element of texts that may stand several times."""
+    return tuple(cast("list[str]", document.get(name, [])))
+
+
 def number_of(text: str) -> int:
     match = _NUMBER(text)
     if match is None:

@@ -26,6 +26,7 @@ BUILT = words(
     """ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject
     PostObject DeleteObjects CopyObject GetObjectAttributes ListObjects ListObjectsV2 CreateMultipartUpload UploadPart
     UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
+    GetBucketCors PutBucketCors DeleteBucketCors
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
     GetObjectLockConfiguration PutObjectLockConfiguration GetObjectRetention PutObjectRetention GetObjectLegalHold
     PutObjectLegalHold GetBucketNotificationConfiguration PutBucketNotificationConfiguration
