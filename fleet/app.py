@@ -26,6 +26,7 @@ from fleet.events import Events
 from fleet.findings import Findings
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.keycopies import KeyCopies
+from fleet.lifecycle import Lifecycle
 from fleet.mirrorcare import MirrorCare
 from fleet.mover.control import routes as mover_routes
 from fleet.mover.plane import coding_threads, mover_plane
@@ -107,6 +108,17 @@ async def run(spec: CoordinatorSpec) -> None:
         grace_seconds=spec.delete_grace_seconds,
     )
     events = Events(reader, writer, store_clock, lambda: Keyring.open(spec.home / "keys"), spec.notifications)
+    objects = ObjectStore(
+        role="coordinator",
+        hosts=hosts,
+        reader=reader,
+        writer=writer,
+        clock=store_clock,
+        monotonic=clock,
+        wrapping=wrapping,
+        delete_grace_seconds=spec.delete_grace_seconds,
+        day_ms=int(spec.lifecycle.day * 1000),
+    )
     runner = Runner(
         [
             store_clock,
@@ -125,6 +137,7 @@ async def run(spec: CoordinatorSpec) -> None:
             rewrap,
             mover,
             *events.workers(),
+            Lifecycle(objects, reader, store_clock, spec.lifecycle.day),
         ],
         clock,
     )
@@ -141,6 +154,7 @@ async def run(spec: CoordinatorSpec) -> None:
     finally:
         snapshot_store.close()
         await events.close()
+        objects.close()
         for host in (*hosts, *moving):
             await host.close()
         threads.shutdown()

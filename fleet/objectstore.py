@@ -26,7 +26,7 @@ from cyxcloud.objects.attributes import EMPTY, Attributes
 from cyxcloud.objects.given_body import GivenBody, Pieces
 from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.session import HeldSession
-from cyxcloud.objects.store import INLINE_BYTES, Store, StoreClock
+from cyxcloud.objects.store import DAY_MS, INLINE_BYTES, Store, StoreClock
 from cyxcloud.objects.topology import Topology
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.shards.budget import ByteBudget
@@ -62,6 +62,7 @@ class ObjectStore:
         wrapping: Wrapping,
         delete_grace_seconds: float,
         inline_bytes: int = INLINE_BYTES,
+        day_ms: int = DAY_MS,
     ) -> None:
         self._role, self._reader, self._writer, self._clock, self._monotonic = role, reader, writer, clock, monotonic
         self._host_map = HostMap(monotonic, hosts)
@@ -81,6 +82,7 @@ class ObjectStore:
         self._store_clock = StoreClock(monotonic)
         self._wrapping = wrapping
         self._delete_grace_seconds, self._inline_bytes = delete_grace_seconds, inline_bytes
+        self._day_ms = day_ms
         self._session = HeldSession(writer, role, clock.now_ms)
         self._opening = asyncio.Lock()
         self._opened: tuple[SessionNumber, Store] | None = None
@@ -135,6 +137,7 @@ class ObjectStore:
             room=Room(self._writer.path.parent),
             inline_bytes=self._inline_bytes,
             delete_grace_seconds=self._delete_grace_seconds,
+            day_ms=self._day_ms,
         )
 
     async def _keep(self) -> None:

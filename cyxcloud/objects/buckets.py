@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import AccountId, BucketId
-from cyxcloud.meta import bucket_config, buckets, changes, heads, uploads, usage
+from cyxcloud.meta import bucket_config, bucket_work, buckets, changes, heads, uploads, usage
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketFlags, BucketRow, Versioning
 from cyxcloud.objects.errors import BucketExists, BucketNotEmpty, BucketOwned, NoSuchBucket
@@ -77,6 +77,7 @@ async def delete(store: Store, bucket: BucketRow) -> None:
         uploads.abort_all(conn, bucket.id, store.clock.now_ms())
         usage.remove(conn, bucket.id)
         bucket_config.remove_all(conn, bucket.id)
+        bucket_work.remove_all(conn, bucket.id)
         changes.remove_all(conn, bucket.id)
         buckets.remove(conn, bucket.id)
 

@@ -18,6 +18,7 @@ from cyxcloud.objects.storage_classes import ARCHIVED, RANK
 DAY_MS = 24 * 3600 * 1000
 # Smaller objects are not moved unless a rule names a size itself: moving one costs more than it saves.
 LEAST_MOVED_BYTES = 128 * 1024
+MAX_NEWER_VERSIONS = 100
 ALL_CLASSES = "all_storage_classes_128K"
 BY_CLASS = "varies_by_storage_class"
 
@@ -219,6 +220,19 @@ def abort_of(rules: Rules, key: bytes, begun_ms: int, day_ms: int = DAY_MS) -> t
         if rule.enabled and rule.abort_days is not None and _takes_key(rule, key)
     ]
     return min(moments, default=None)
+
+
+def prefixes(rules: Rules) -> list[bytes]:
+    """What keys start with that a rule may be about, in order, none within another."""
+    found: list[bytes] = []
+    for prefix in sorted({_longest_prefix(rule) for rule in rules.rules if rule.enabled}):
+        if not found or not prefix.startswith(found[-1]):
+            found.append(prefix)
+    return found
+
+
+def _longest_prefix(rule: Rule) -> bytes:
+    return max((each.prefix.encode() for each in rule.criteria if each.prefix), key=len, default=b"")
 
 
 def aborts(rules: Rules) -> bool:

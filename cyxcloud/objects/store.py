@@ -31,6 +31,7 @@ T = TypeVar("T")
 INLINE_BYTES = 16 * 1024
 # How long the bytes of a removed object stay: longer than any read of it runs, and than the snapshot interval.
 DELETE_GRACE_SECONDS = 24 * 3600
+DAY_MS = 24 * 3600 * 1000
 # The coordinator writes its time every 5 s; a process that is further ahead of it started with a wrong wall clock.
 MAX_AHEAD_MS = 30_000
 # A process that was stopped for longer does not know how old a reading is.
@@ -139,7 +140,7 @@ class Store:
     room: Room | None = None  # of the metadata, where it lies on a disk of this box
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
-    day_ms: int = 24 * 3600 * 1000  # of lifecycle rules; shorter only for tests
+    day_ms: int = DAY_MS  # of lifecycle rules; shorter only for tests
     buckets: BucketCache | None = None
     configs: dict[BucketId, tuple[int, object]] = field(default_factory=dict)  # see bucket_config.of
     maps: BlobMaps = field(default_factory=BlobMaps)

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import combinations
 
-from cyxcloud.objects.lifecycle import DAY_MS, Criteria, Expiration, Noncurrent, Rule, Rules, Transition
+from cyxcloud.objects.lifecycle import (
+    DAY_MS,
+    MAX_NEWER_VERSIONS,
+    Criteria,
+    Expiration,
+    Noncurrent,
+    Rule,
+    Rules,
+    Transition,
+)
 from cyxcloud.objects.storage_classes import COLDER, RANK
 from s3gw.errors import Code, S3Error
 from s3gw.xml_reader import malformed
 
 MAX_RULES = 1000
 MAX_ID_CHARACTERS = 255
-MAX_NEWER_VERSIONS = 100
 LEAST_DAYS_IN_STANDARD = 30
 _INFREQUENT = frozenset({"STANDARD_IA", "ONEZONE_IA"})
 
