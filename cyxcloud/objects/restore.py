@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cyxcloud.core.ids import BucketId, VersionId
+from cyxcloud.meta.cause import Cause
+from cyxcloud.meta.rows import VersionRow
 from cyxcloud.objects.amend import amend
 from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.lifecycle import due_ms
 from cyxcloud.objects.store import Store
 
+BEGUN, COMPLETED = "ObjectRestore:Post", "ObjectRestore:Completed"
 
-async def restore(store: Store, bucket: BucketId, key: bytes, version: VersionId, days: int) -> bool:
-    """True where it was readable already, and has only another end now. Raises NoSuchKey, BucketGone."""
+
+async def restore(store: Store, version: VersionRow, days: int, cause: Cause) -> bool:
+    """True where it was readable already, and has only another end now. Who follows the bucket is told that it began,
+    and that it is over. Raises NoSuchKey, BucketGone."""
     was_restored = False
 
     def note(kept: Attributes) -> Attributes:
@@ -21,5 +25,6 @@ async def restore(store: Store, bucket: BucketId, key: bytes, version: VersionId
         was_restored = now_ms < kept.restored_until_ms
         return replace(kept, restored_until_ms=due_ms(now_ms, days, store.day_ms))
 
-    await amend(store, bucket, key, note, named=version)
+    await amend(store, version, note, cause=cause._replace(event=BEGUN))
+    await amend(store, version, lambda kept: kept, cause=cause._replace(event=COMPLETED))
     return was_restored

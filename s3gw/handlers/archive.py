@@ -43,5 +43,5 @@ async def restore_object(ctx: RequestContext) -> Response:
             "Restore is not allowed for the object's current storage class",
             storage_class=view.version.storage_class,
         )
-    was_restored = await restore.restore(ctx.store, ctx.bucket.id, ctx.key, view.version.id, days)
+    was_restored = await restore.restore(ctx.store, view.version, days, ctx.cause(restore.BEGUN))
     return Response(200 if was_restored else 202, {})
