@@ -18,6 +18,7 @@ from cyxcloud.objects.ownership import Owned, Ownership
 from cyxcloud.objects.store import Store
 from s3gw.context import RequestContext
 from s3gw.errors import Code, S3Error
+from s3gw.new_lists import check_list_of_new
 from s3gw.people import owner_named
 
 CANNED = "x-amz-acl"
@@ -42,6 +43,8 @@ def new_object(ctx: RequestContext, headers: Mapping[str, str]) -> Owned:
     grants = asked(ctx.store, headers, writer_id, bucket_owner) if asks else None
     if asks and ownership.rule_of(ctx.config) is Ownership.BUCKET_OWNER_ENFORCED:
         _refuse_other_lists(headers, grants, bucket_owner)
+    if asks:
+        check_list_of_new(ctx, grants)
     return ownership.of_new_object(ctx.config, ctx.bucket, Owned(writer, grants), bucket_owner, writer_id)
 
 

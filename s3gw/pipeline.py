@@ -18,13 +18,12 @@ from cyxcloud.core.clock import Clock
 from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects import bucket_config, buckets, get
-from cyxcloud.objects.authorize import authorize
 from cyxcloud.objects.cors import CORS
 from cyxcloud.objects.principal import ANONYMOUS, Principal
-from cyxcloud.objects.rights import of_a_version
 from cyxcloud.objects.store import Store
 from s3gw import internal, sharing, xml
 from s3gw.answer import Answer
+from s3gw.authority import authorise
 from s3gw.body import plan_body
 from s3gw.context import RequestContext, Response
 from s3gw.credentials import Credentials
@@ -47,7 +46,6 @@ log = structlog.get_logger(__name__)
 
 # What x-amz-checksum-* describes in these is the finished object, not the body that is sent.
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload"})
-_EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 # These read bytes that may be deleted meanwhile.
 _READS_BYTES = frozenset({"get_object", "copy_object", "upload_part_copy"})
 _READS_KEY = words(
@@ -146,7 +144,7 @@ class Gateway:
             address=request.remote or "",
             form=fields,
         )
-        _authorise(ctx)
+        authorise(ctx)
         refuse_unbuilt(operation, headers)
         return await primed(await HANDLERS[operation.handler](ctx))
 
@@ -231,20 +229,3 @@ def _incoming(
 
 def _name(resolved: Resolved | None) -> str:
     return resolved.operation.name if resolved else ""
-
-
-def _authorise(ctx: RequestContext) -> None:
-    operation, row = ctx.operation, ctx.row
-    permission = operation.permission
-    if "versionId" in ctx.query:
-        permission = of_a_version(permission)
-    makes_bucket = operation.name == "CreateBucket"
-    if ctx.bucket_name is not None and row is None and not makes_bucket:
-        raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=ctx.bucket_name)
-    owner = None if row is None or makes_bucket else row.account
-    decision = authorize(ctx.principal, permission, owner)
-    if not decision.allowed:
-        raise S3Error(Code.ACCESS_DENIED)
-    expected = ctx.headers.get(_EXPECTED_OWNER)
-    if expected is not None and expected != ctx.principal.canonical_id:
-        raise S3Error(Code.ACCESS_DENIED)

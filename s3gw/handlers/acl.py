@@ -16,6 +16,7 @@ from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import Owner
 from s3gw.errors import Code, S3Error
 from s3gw.handlers.subresource import amend_found
+from s3gw.new_lists import refuse_public
 from s3gw.opened import opened, version_headers
 from s3gw.people import owner_named, person_named
 
@@ -74,6 +75,7 @@ async def _asked(ctx: RequestContext, owner: str) -> Grants | None:
         grants = _from_document(ctx, documents.parse(body), owner)
     if ownership.rule_of(ctx.config) is Ownership.BUCKET_OWNER_ENFORCED:
         raise S3Error(Code.ACCESS_CONTROL_LIST_NOT_SUPPORTED)
+    refuse_public(ctx, grants)
     return grants
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cyxcloud.core.checksums import Algorithm
-from cyxcloud.meta.reads import VersionRef
+from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import Versioning
 from cyxcloud.objects import buckets, copy, get, multipart
 from cyxcloud.objects.attributes import Attributes
@@ -17,15 +17,15 @@ from cyxcloud.objects.rights import Permission
 from s3gw import locks, tagging, xml
 from s3gw import request as req
 from s3gw.acl_headers import new_object, with_acl
-from s3gw.authority import demand
+from s3gw.authority import demand_owner, demand_reading
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
 from s3gw.handlers.archive import demand_readable
 from s3gw.handlers.objects import new_attributes, stored_headers
-from s3gw.handlers.uploads import parse_upload_id
 from s3gw.opened import VERSION_HEADER, source_version_headers
 from s3gw.parameters import part_number
 from s3gw.request import CopySource
+from s3gw.upload_ids import parse_upload_id
 from s3gw.version_ids import version_ref
 
 MAX_COPY_BYTES = 5 << 30
@@ -41,21 +41,21 @@ def _source(ctx: RequestContext) -> ObjectView:
         raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=named.bucket)
     version = version_ref(named.version_id)
     permission = Permission.GET_OBJECT if version is None else Permission.GET_OBJECT_VERSION
-    demand(ctx, permission, bucket=bucket, key=named.key)
+    found = get.find(ctx.store, named.bucket, named.key, with_body=True, named=version)
+    demand_reading(ctx, permission, bucket, named.key, found.version)
     expected = ctx.headers.get("x-amz-source-expected-bucket-owner")
-    if expected is not None and expected != ctx.principal.canonical_id:
-        raise S3Error(Code.ACCESS_DENIED)
-    view = _opened_source(ctx, named, version)
+    if expected is not None:
+        demand_owner(ctx, bucket, expected)
+    view = _opened_source(found, named)
     check_copy_source(req.copy_source_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
     demand_readable(ctx, view)
     return view
 
 
-def _opened_source(ctx: RequestContext, named: CopySource, version: VersionRef | None) -> ObjectView:
-    found = get.find(ctx.store, named.bucket, named.key, with_body=True, named=version)
-    if version is not None and found.version is None:
-        raise S3Error(Code.NO_SUCH_VERSION, key=named.key, version_id=named.version_id or "")
-    if version is not None and found.version is not None and found.version.is_delete_marker:
+def _opened_source(found: ObjectRead, named: CopySource) -> ObjectView:
+    if named.version_id is not None and found.version is None:
+        raise S3Error(Code.NO_SUCH_VERSION, key=named.key, version_id=named.version_id)
+    if named.version_id is not None and found.version is not None and found.version.is_delete_marker:
         raise S3Error(
             Code.INVALID_REQUEST,
             "The source of a copy request may not specifically refer to a delete marker by version id.",

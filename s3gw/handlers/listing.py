@@ -13,9 +13,9 @@ from s3gw import xml
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import ObjectPage, Owner, PartLine, PartPage, UploadLine, UploadPage
 from s3gw.handlers.lifecycle import abort_headers
-from s3gw.handlers.uploads import parse_upload_id, upload_text
 from s3gw.parameters import decode_token, encode_token, page_size, part_number_marker, wants_url_encoding
 from s3gw.people import owner_named
+from s3gw.upload_ids import parse_upload_id, upload_text
 
 
 def _page(ctx: RequestContext, after: bytes) -> Page:

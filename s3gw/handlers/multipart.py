@@ -20,8 +20,8 @@ from s3gw.errors import Code, S3Error
 from s3gw.handlers.copy import named_algorithm
 from s3gw.handlers.lifecycle import abort_headers
 from s3gw.handlers.objects import new_attributes, stored_headers
-from s3gw.handlers.uploads import parse_upload_id, upload_text
 from s3gw.parameters import part_number
+from s3gw.upload_ids import parse_upload_id, upload_text
 
 CHECKSUM_TYPE = "x-amz-checksum-type"
 OBJECT_SIZE = "x-amz-mp-object-size"

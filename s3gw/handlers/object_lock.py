@@ -41,9 +41,8 @@ async def get_object_retention(ctx: RequestContext) -> Response:
 async def put_object_retention(ctx: RequestContext) -> Response:
     wanted = documents.parse_retention(await checked_document(ctx, documents.MAX_BYTES))
     view, now_ms = _lockable(ctx), ctx.store.clock.now_ms()
-    if wanted is not None:
-        extra = locks.conditions(wanted, now_ms)
-        demand(ctx, Permission.PUT_OBJECT_RETENTION, version=view.version, extra=extra)
+    extra = {} if wanted is None else locks.conditions(wanted, now_ms)
+    demand(ctx, Permission.PUT_OBJECT_RETENTION, version=view.version, extra=extra)
     bypasses = locks.bypasses(ctx, version=view.version)
 
     def change(attributes: Attributes) -> Attributes:

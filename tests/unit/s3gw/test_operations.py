@@ -32,6 +32,8 @@ BUILT = words(
     PutObjectLegalHold GetBucketNotificationConfiguration PutBucketNotificationConfiguration
     GetBucketVersioning PutBucketVersioning ListObjectVersions GetBucketAcl PutBucketAcl GetObjectAcl PutObjectAcl
     GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
+    GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetPublicAccessBlock PutPublicAccessBlock
+    DeletePublicAccessBlock
     GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject"""
 )
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
