@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cyxcloud.core.ids import VersionId
 from cyxcloud.meta import heads, version_listing, versions
 from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.postgres import PostgresWriter
 from cyxcloud.meta.reads import NULL_VERSION, VersionRef
 from cyxcloud.meta.version_listing import VersionListing
-from tests.unit.meta.build import BUCKET, new_version
+from cyxcloud.meta.writer import Writer
+from tests.unit.meta.build import BUCKET, add_bucket, new_version, put
 from tests.unit.meta.test_listing import KEYS, memory_database
 
 DELIMITERS = st.sampled_from([b"", b"/", b"/a", b"\xff"])
@@ -122,7 +125,7 @@ TestVersionListing = VersionListingMachine.TestCase
 
 
 @pytest.fixture
-def conn() -> Iterator[Connection]:
+def memory() -> Iterator[Connection]:
     conn = memory_database()
     yield conn
     conn.driver.close()
@@ -132,46 +135,73 @@ def numbers(page: VersionListing) -> list[int]:
     return [each.id for each in page.versions]
 
 
-def test_page_goes_on_after_the_null_version(conn: Connection) -> None:
+def test_page_goes_on_after_the_null_version(memory: Connection) -> None:
     for number in (1, 2, 3):
-        add(conn, number, b"k", is_null=number == 2)
-    assert numbers(version_listing.page(conn, BUCKET, after_key=b"k", after_version=NULL_VERSION)) == [1]
-    assert version_listing.page(conn, BUCKET, limit=2).next_version == NULL_VERSION
+        add(memory, number, b"k", is_null=number == 2)
+    assert numbers(version_listing.page(memory, BUCKET, after_key=b"k", after_version=NULL_VERSION)) == [1]
+    assert version_listing.page(memory, BUCKET, limit=2).next_version == NULL_VERSION
 
 
-def test_page_after_a_version_that_was_removed_passes_none_over(conn: Connection) -> None:
+def test_page_after_a_version_that_was_removed_passes_none_over(memory: Connection) -> None:
     """A client deletes the versions that it has listed, then asks for what follows the last of them."""
     for number in range(1, 6):
-        add(conn, number, b"k")
-    add(conn, 6, b"later")
-    page = version_listing.page(conn, BUCKET, limit=2)
+        add(memory, number, b"k")
+    add(memory, 6, b"later")
+    page = version_listing.page(memory, BUCKET, limit=2)
     for each in page.versions:
-        remove(conn, each.id, each.key)
+        remove(memory, each.id, each.key)
     assert page.next_version == VersionRef(VersionId(4))
-    rest = version_listing.page(conn, BUCKET, after_key=page.next_key, after_version=page.next_version)
+    rest = version_listing.page(memory, BUCKET, after_key=page.next_key, after_version=page.next_version)
     assert numbers(rest) == [3, 2, 1, 6]
     assert [each.is_latest for each in rest.versions] == [True, False, False, True]
 
 
-def test_page_steps_over_folders_by_seeking(conn: Connection) -> None:
+def test_page_steps_over_folders_by_seeking(memory: Connection) -> None:
     """Neither the keys of a folder nor their versions are walked, and a key's own versions stay entries."""
-    conn.script("BEGIN")
+    memory.script("BEGIN")
     number = 0
     for folder in range(200):
         for n in range(50):
             for key in (b"f%03d/%03d" % (folder, n), b"f%03d" % folder)[: 2 if n < 2 else 1]:
                 number += 1
-                add(conn, number, key)
-    conn.script("COMMIT")
+                add(memory, number, key)
+    memory.script("COMMIT")
     steps = 0
 
     def count() -> None:
         nonlocal steps
         steps += 1
 
-    conn.driver.set_progress_handler(count, 1000)
-    page = version_listing.page(conn, BUCKET, delimiter=b"/", limit=150)
+    memory.driver.set_progress_handler(count, 1000)
+    page = version_listing.page(memory, BUCKET, delimiter=b"/", limit=150)
     assert page.prefixes == [b"f%03d/" % n for n in range(50)]
     assert [each.key for each in page.versions] == [b"f%03d" % (n // 2) for n in range(100)]
     assert page.truncated
     assert steps < 40, "thousands of SQLite's instructions"
+
+
+def test_page_walks_from_entry_to_entry_on_either_database(writer: Writer | PostgresWriter, conn: Connection) -> None:
+    """Folders of more keys than a page has make the walk; keys between them have several versions, one a marker."""
+
+    def fill(inside: Connection) -> None:
+        add_bucket(inside)
+        number = itertools.count(1)
+        for folder in (b"a", b"b", b"\xff"):
+            for n in range(5):
+                put(inside, new_version(next(number), b"%b/%d" % (folder, n), is_null=False))
+            for marker in (False, False, True):
+                put(inside, new_version(next(number), folder, is_null=False, marker=marker))
+
+    writer.call(fill)
+    page = version_listing.page(conn, BUCKET, delimiter=b"/", limit=4)
+    assert ([each.key for each in page.versions], page.prefixes, page.truncated) == ([b"a"] * 3, [b"a/"], True)
+    assert [(bool(each.is_delete_marker), each.is_latest) for each in page.versions] == [
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
+    page = version_listing.page(conn, BUCKET, delimiter=b"/", after_key=page.next_key, limit=8)
+    assert [each.key for each in page.versions] == [b"b"] * 3 + [b"\xff"] * 3
+    assert (page.prefixes, page.truncated) == ([b"b/", b"\xff/"], False)
+    page = version_listing.page(conn, BUCKET, after_key=b"a", after_version=VersionRef(VersionId(7)), limit=2)
+    assert [(each.key, each.id) for each in page.versions] == [(b"a", 6), (b"a/0", 1)]
