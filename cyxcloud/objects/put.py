@@ -12,8 +12,9 @@ from cyxcloud.core.ids import AccountId, BucketId, VersionId
 from cyxcloud.meta import changes, heads, usage, versions
 from cyxcloud.meta.cause import OF_THE_STORE, Cause
 from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.quotas import Sum
 from cyxcloud.meta.rows import BucketFlags, NewVersion, SegmentRow, Versioning
-from cyxcloud.objects import intake, locking
+from cyxcloud.objects import intake, locking, quota
 from cyxcloud.objects.attributes import Attributes, Checksum
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
@@ -99,7 +100,8 @@ def new_version(
 
 
 def make_current(conn: Connection, store: Store, new: NewVersion, conditions: WriteConditions) -> Versioning:
-    """In the caller's transaction: conditions, chain, references, usage. The new version's own references are held."""
+    """In the caller's transaction: conditions, chain, references, usage. The new version's own references are held.
+    Raises QuotaExceeded, too."""
     chain = heads.lock(conn, new.bucket, new.key)
     head = chain.head
     check_write(conditions, head.etag if head is not None and head.live else None)
@@ -114,6 +116,8 @@ def make_current(conn: Connection, store: Store, new: NewVersion, conditions: Wr
         store.release(conn, replaced.segments)
         objects -= 1
         size_bytes -= replaced.version.size
+    if chain.flags and BucketFlags.QUOTA in chain.flags:
+        quota.check(conn, new.bucket, Sum(objects, size_bytes))
     usage.add(conn, new.bucket, new.id, objects=objects, size_bytes=size_bytes)
     if chain.flags:
         changes.record(conn, chain.flags, new, new.cause, store.clock.now_ms())

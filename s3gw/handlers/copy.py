@@ -13,6 +13,7 @@ from cyxcloud.objects.conditions import check_copy_source
 from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import Target
+from cyxcloud.objects.quota import PartOf, check_early
 from cyxcloud.objects.rights import Permission
 from s3gw import locks, tagging, xml
 from s3gw import request as req
@@ -133,6 +134,7 @@ async def upload_part_copy(ctx: RequestContext) -> Response:
     span = (0, size) if wanted is None else wanted.whole_within(size)
     if span[1] - span[0] > MAX_COPY_BYTES:
         raise S3Error(Code.ENTITY_TOO_LARGE)
+    check_early(ctx.store, ctx.bucket, ctx.key, span[1] - span[0], PartOf(upload.id, number))
     etag, mtime_ms, checksum = await copy.copy_part(ctx.store, source, span, upload, number)
     headers = _ENCRYPTED | source_version_headers(source.bucket, source.version)
     return xml_response(xml.copy_part(etag, mtime_ms, checksum), headers=headers)
