@@ -158,6 +158,7 @@ class Supervisor:
             slot=slot,
             region=self.settings.region,
             domains=self.settings.domains,
+            website_domains=self.settings.website_domains,
             tls_cert=self.settings.tls.cert,
             tls_key=self.settings.tls.key,
             delete_grace_seconds=self.settings.delete_grace,

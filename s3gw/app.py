@@ -47,6 +47,7 @@ from s3gw.credentials import Credentials
 from s3gw.pipeline import Gateway
 from s3gw.resolve import Resolver
 from s3gw.signatures import Door
+from s3gw.websites import Websites
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +144,8 @@ class _Worker:
         scheme = "https" if spec.tls_cert else "http"
         resolver = Resolver(spec.domains)
         door = Door(spec.region, resolver.bucket_of_host)
-        gateway = Gateway(store, credentials, resolver, door, clock, spec.region, scheme)
+        sites = Websites(spec.website_domains)
+        gateway = Gateway(store, credentials, resolver, door, clock, spec.region, scheme, sites)
         return cls(spec, clock, database, writer, reader, hosts, host_map, threads, damage, gateway, session, epochs)
 
     async def serve(self) -> None:

@@ -141,6 +141,11 @@ class Code(Enum):
         "The content of the form does not meet the conditions specified in the policy document.",
     )
     INVALID_RANGE = ("InvalidRange", 416, "The requested range is not satisfiable")
+    INVALID_REDIRECT_LOCATION = (
+        "InvalidRedirectLocation",
+        400,
+        "The website redirect location is not valid.",
+    )
     INVALID_REQUEST = ("InvalidRequest", 400, "Invalid Request")
     INVALID_RETENTION_PERIOD = (
         "InvalidRetentionPeriod",

@@ -357,8 +357,19 @@ BUCKET_ROWS = (
     _row("GetBucketReplication", "GET /b?replication", P.GET_REPLICATION),
     _row("PutBucketReplication", "PUT /b?replication", P.PUT_REPLICATION, XML),
     _row("DeleteBucketReplication", "DELETE /b?replication", P.PUT_REPLICATION),
-    _row("GetBucketRequestPayment", "GET /b?requestPayment", P.GET_BUCKET_REQUEST_PAYMENT),
-    _row("PutBucketRequestPayment", "PUT /b?requestPayment", P.PUT_BUCKET_REQUEST_PAYMENT, XML),
+    _row(
+        "GetBucketRequestPayment",
+        "GET /b?requestPayment",
+        P.GET_BUCKET_REQUEST_PAYMENT,
+        handler="get_bucket_request_payment",
+    ),
+    _row(
+        "PutBucketRequestPayment",
+        "PUT /b?requestPayment",
+        P.PUT_BUCKET_REQUEST_PAYMENT,
+        XML,
+        handler="put_bucket_request_payment",
+    ),
     _row("GetBucketTagging", "GET /b?tagging", P.GET_BUCKET_TAGGING, handler="get_bucket_tagging"),
     _row("PutBucketTagging", "PUT /b?tagging", P.PUT_BUCKET_TAGGING, XML, handler="put_bucket_tagging"),
     _row("DeleteBucketTagging", "DELETE /b?tagging", P.PUT_BUCKET_TAGGING, handler="delete_bucket_tagging"),
@@ -371,9 +382,9 @@ BUCKET_ROWS = (
         handler="put_bucket_versioning",
         headers="x-amz-mfa",
     ),
-    _row("GetBucketWebsite", "GET /b?website", P.GET_BUCKET_WEBSITE),
-    _row("PutBucketWebsite", "PUT /b?website", P.PUT_BUCKET_WEBSITE, XML),
-    _row("DeleteBucketWebsite", "DELETE /b?website", P.DELETE_BUCKET_WEBSITE),
+    _row("GetBucketWebsite", "GET /b?website", P.GET_BUCKET_WEBSITE, handler="get_bucket_website"),
+    _row("PutBucketWebsite", "PUT /b?website", P.PUT_BUCKET_WEBSITE, XML, handler="put_bucket_website"),
+    _row("DeleteBucketWebsite", "DELETE /b?website", P.DELETE_BUCKET_WEBSITE, handler="delete_bucket_website"),
 )
 
 OBJECT_ROWS = (

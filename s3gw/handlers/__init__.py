@@ -19,8 +19,10 @@ from s3gw.handlers import (
     policy,
     public_access,
     removals,
+    request_payment,
     tagging,
     versioning,
+    website,
 )
 from s3gw.handlers.copy import copy_object, upload_part_copy
 from s3gw.handlers.list_versions import list_object_versions
@@ -53,6 +55,11 @@ HANDLERS: dict[str, Handler] = {
     "delete_object": removals.delete_object,
     "delete_objects": removals.delete_objects,
     "post_object": post_object,
+    "get_bucket_website": website.get_bucket_website,
+    "put_bucket_website": website.put_bucket_website,
+    "delete_bucket_website": website.delete_bucket_website,
+    "get_bucket_request_payment": request_payment.get_bucket_request_payment,
+    "put_bucket_request_payment": request_payment.put_bucket_request_payment,
     "get_bucket_cors": cors.get_bucket_cors,
     "put_bucket_cors": cors.put_bucket_cors,
     "delete_bucket_cors": cors.delete_bucket_cors,

@@ -57,6 +57,7 @@ def new_attributes(ctx: RequestContext) -> Attributes:
         req.user_metadata(ctx.headers),
         tags=tagging.requested(ctx),
         lock=locks.requested(ctx),
+        redirect=req.redirect_location(ctx.headers),
     )
 
 
@@ -131,6 +132,8 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         headers[_HTTP_NAMES[name]] = value
     for name, value in attributes.metadata.items():
         headers[f"x-amz-meta-{name}"] = value
+    if attributes.redirect:
+        headers[req.REDIRECT_LOCATION] = attributes.redirect
     if version.storage_class != STANDARD:
         headers |= archive.class_headers(ctx, view)
     checksum = _checksum_of_read(ctx, view)

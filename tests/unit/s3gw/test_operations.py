@@ -26,7 +26,8 @@ BUILT = words(
     """ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject
     PostObject DeleteObjects CopyObject GetObjectAttributes ListObjects ListObjectsV2 CreateMultipartUpload UploadPart
     UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
-    GetBucketCors PutBucketCors DeleteBucketCors
+    GetBucketCors PutBucketCors DeleteBucketCors GetBucketRequestPayment PutBucketRequestPayment
+    GetBucketWebsite PutBucketWebsite DeleteBucketWebsite
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
     GetObjectLockConfiguration PutObjectLockConfiguration GetObjectRetention PutObjectRetention GetObjectLegalHold
     PutObjectLegalHold GetBucketNotificationConfiguration PutBucketNotificationConfiguration
