@@ -180,4 +180,4 @@ def _began(ctx: RequestContext) -> bool:
         upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
     except (NoSuchUpload, S3Error):
         return False
-    return upload.account == ctx.principal.account and not ctx.principal.user
+    return multipart.initiator(upload) == ctx.principal.account and not ctx.principal.user
