@@ -45,7 +45,9 @@ def of_copy(ctx: RequestContext, source: ObjectView) -> dict[str, str]:
     found = source.attributes.tags
     if found:
         version = source.version
-        reading = Permission.GET_OBJECT_TAGGING if version.is_null else of_a_version(Permission.GET_OBJECT_TAGGING)
+        reading = Permission.GET_OBJECT_TAGGING
+        if "?versionId=" in ctx.headers["x-amz-copy-source"]:
+            reading = of_a_version(reading)
         extra = tags.conditions(tags.EXISTING, found)
         demand(ctx, reading, bucket=source.bucket, key=version.key, version=version, extra=extra)
         demand(ctx, Permission.PUT_OBJECT_TAGGING, extra=tags.conditions(tags.REQUESTED, found))
