@@ -142,6 +142,7 @@ class Supervisor:
             lifecycle=settings.lifecycle,
             access_log=settings.access_log,
             notifications=settings.notifications,
+            inventory=settings.inventory,
         )
         gateways = [
             self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)

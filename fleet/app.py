@@ -25,6 +25,7 @@ from fleet.deletions import Deletions, Signer
 from fleet.events import Events
 from fleet.findings import Findings
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
+from fleet.inventory import InventoryReports
 from fleet.keycopies import KeyCopies
 from fleet.lifecycle import Lifecycle
 from fleet.mirrorcare import MirrorCare
@@ -138,6 +139,7 @@ async def run(spec: CoordinatorSpec) -> None:
             mover,
             *events.workers(),
             Lifecycle(objects, reader, store_clock, spec.lifecycle.day),
+            InventoryReports(objects, reader, writer, store_clock, spec.inventory.day),
         ],
         clock,
     )

@@ -31,6 +31,8 @@ BUILT = words(
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
     GetObjectLockConfiguration PutObjectLockConfiguration GetObjectRetention PutObjectRetention GetObjectLegalHold
     PutObjectLegalHold GetBucketNotificationConfiguration PutBucketNotificationConfiguration
+    GetBucketInventoryConfiguration ListBucketInventoryConfigurations PutBucketInventoryConfiguration
+    DeleteBucketInventoryConfiguration
     GetBucketVersioning PutBucketVersioning ListObjectVersions GetBucketAcl PutBucketAcl GetObjectAcl PutObjectAcl
     GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
     GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetPublicAccessBlock PutPublicAccessBlock
