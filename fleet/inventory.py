@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 60.0
 LOOKS_A_DAY = 8
 PAGE_ROWS = 500  # some ten milliseconds
+PAGE_PAUSE_SECONDS = 0.01  # so that a big bucket takes time instead of the machine
 ROWS_A_FILE = 100_000  # what is done again after a crash: a few seconds
 DAYS_A_WEEK = 7
 PAUSE_SECONDS = 60.0
@@ -200,7 +201,7 @@ class _File:
         while page:
             left -= len(page)
             yield self._counted(packer.compress(b"".join(self._lines(page))))
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAGE_PAUSE_SECONDS)
             page = self._page(min(left, PAGE_ROWS)) if left else []
         yield self._counted(packer.flush())
 

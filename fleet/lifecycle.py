@@ -98,7 +98,7 @@ class Lifecycle:
 
     async def _carry_out(self, bucket: BucketRow, due: tuple[Due, ...]) -> None:
         store = await self._objects.ready()
-        remover = Remover(store, bucket.id, bucket.account)
+        remover = Remover(store, bucket.id, bucket.account, lifecycle_work.EXPIRED)
         changes = [(each, store.new_version()) for each in due]
         changed = await store.change(lambda conn: lifecycle_work.carry_out(conn, remover, changes), is_long=True)
         log.debug("lifecycle", bucket=bucket.name, changed=changed)

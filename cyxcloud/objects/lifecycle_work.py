@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import BucketId, UploadId, VersionId
-from cyxcloud.meta import heads, lifecycle, upload_listing, uploads, versions
+from cyxcloud.meta import changes, heads, lifecycle, upload_listing, uploads, versions
+from cyxcloud.meta.cause import Cause
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.lifecycle import Scanned
 from cyxcloud.meta.listing import past_all
@@ -56,6 +57,11 @@ class Due:
 
     key: bytes
     version: VersionId
+
+
+# What who follows a bucket is told of; it is the store itself that acts.
+EXPIRED = Cause("LifecycleExpiration:Delete", "s3.amazonaws.com")
+MOVED = Cause("LifecycleTransition", "s3.amazonaws.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,8 @@ def carry_out(conn: Connection, remover: Remover, due: Sequence[tuple[Due, Versi
 
 
 def _carry_out(conn: Connection, remover: Remover, rules: Rules, due: Due, new_id: VersionId) -> bool:
-    head, store = heads.lock(conn, remover.bucket, due.key).head, remover.store
+    chain, store = heads.lock(conn, remover.bucket, due.key), remover.store
+    head = chain.head
     version = versions.read(conn, due.version)
     if head is None or version is None or (version.bucket, version.key) != (remover.bucket, due.key):
         return False
@@ -143,6 +150,7 @@ def _carry_out(conn: Connection, remover: Remover, rules: Rules, due: Due, new_i
             return False
         case Action.MOVE:
             lifecycle.set_storage_class(conn, remover.bucket, head, version.id, decision.storage_class)
+            changes.record(conn, chain.flags, version, MOVED, store.clock.now_ms())
         case Action.EXPIRE:
             delete.remove(conn, remover, Removal(due.key), new_id)
         case Action.REMOVE:
