@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cyxcloud.core.config import (
     AccessLogSettings,
-    InventorySettings,
     LifecycleSettings,
     MoverSettings,
     NotificationSettings,
@@ -32,4 +31,3 @@ class CoordinatorSpec:
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
-    inventory: InventorySettings = field(default_factory=InventorySettings)

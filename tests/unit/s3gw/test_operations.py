@@ -26,18 +26,16 @@ BUILT = words(
     """ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject
     PostObject DeleteObjects CopyObject GetObjectAttributes ListObjects ListObjectsV2 CreateMultipartUpload UploadPart
     UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
-    GetBucketCors PutBucketCors DeleteBucketCors GetBucketRequestPayment PutBucketRequestPayment
-    GetBucketWebsite PutBucketWebsite DeleteBucketWebsite
+    GetBucketCors PutBucketCors DeleteBucketCors
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
     GetObjectLockConfiguration PutObjectLockConfiguration GetObjectRetention PutObjectRetention GetObjectLegalHold
     PutObjectLegalHold GetBucketNotificationConfiguration PutBucketNotificationConfiguration
-    GetBucketInventoryConfiguration ListBucketInventoryConfigurations PutBucketInventoryConfiguration
-    DeleteBucketInventoryConfiguration
     GetBucketVersioning PutBucketVersioning ListObjectVersions GetBucketAcl PutBucketAcl GetObjectAcl PutObjectAcl
     GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
     GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetPublicAccessBlock PutPublicAccessBlock
     DeletePublicAccessBlock
-    GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject"""
+    GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject
+    GetBucketLogging PutBucketLogging"""
 )
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
 REFUSED = {
