@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    buckets,
     cid,
     disks,
     doctor,
@@ -39,6 +40,7 @@ app.command()(doctor.doctor)
 app.add_typer(meta.app, name="meta")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="key")
+app.add_typer(buckets.app, name="bucket")
 app.add_typer(keyring_commands.app, name="keys")
 app.add_typer(nodes.app, name="node")
 app.add_typer(disks.app, name="disk")

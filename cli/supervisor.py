@@ -142,6 +142,7 @@ class Supervisor:
             lifecycle=settings.lifecycle,
             access_log=settings.access_log,
             notifications=settings.notifications,
+            inventory=settings.inventory,
         )
         gateways = [
             self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)
@@ -158,6 +159,7 @@ class Supervisor:
             slot=slot,
             region=self.settings.region,
             domains=self.settings.domains,
+            website_domains=self.settings.website_domains,
             tls_cert=self.settings.tls.cert,
             tls_key=self.settings.tls.key,
             delete_grace_seconds=self.settings.delete_grace,

@@ -9,13 +9,16 @@ import typer
 from cli import access
 from cli.access import AccessError, NewKey, NewUser
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
+from cli.quotas import BytesOption, NoneOption, ObjectsOption, described, quota_text, wanted
 from cli.store import Store, open_existing
 from cyxcloud.core.clock import SystemClock
-from cyxcloud.meta import accounts
+from cyxcloud.meta import accounts, quotas
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import AccountRow
+from cyxcloud.objects import quota
+from cyxcloud.objects.quota import Quota
 
-app = typer.Typer(help="Users: add and list them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Users: add, list and limit them.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("add")
@@ -60,6 +63,41 @@ def list_users(data: DataOption = None, *, as_json: JsonOption = False) -> None:
         rows = [_described(store.reader, user) for user in accounts.read_all(store.reader)]
     columns = ("id", "display_name", "email", "is_root", "keys")
     show(rows, as_json=as_json, text=lambda console: table(console, columns, rows))
+
+
+@app.command("quota")
+def set_quota(
+    user_id: Annotated[str, typer.Argument(metavar="USER")],
+    *,
+    to_bytes: BytesOption = None,
+    to_objects: ObjectsOption = None,
+    none: NoneOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show or set how much all buckets of a user may hold together, whoever writes into them.
+
+    Examples:
+
+      cyxcloud user quota testid --bytes 1TB
+
+      cyxcloud user quota testid --none
+    """
+    with explained(), open_existing(home_of(data)) as store:
+        value = _quota(store, user_id, to_bytes, to_objects, none=none)
+    show(value, as_json=as_json, text=lambda console: console.print(quota_text(f"user {user_id}", value)))
+
+
+def _quota(store: Store, user_id: str, to_bytes: str | None, to_objects: int | None, *, none: bool) -> dict[str, Any]:
+    user = accounts.by_canonical_id(store.reader, user_id)
+    if user is None:
+        raise AccessError(f"there is no user {user_id}; `cyxcloud user list` shows who there is")
+    present = Quota(user.quota_bytes, user.quota_objects)
+    changed = wanted(present, to_bytes, to_objects, none=none)
+    if changed != present:
+        store.change(lambda conn: quota.set_account(conn, user.id, changed))
+    with store.reader.snapshot():
+        return {"user": user_id} | described(changed, quotas.of_account(store.reader, user.id))
 
 
 def given_key(access_key: str | None, secret_key: str | None, description: str = "") -> NewKey:

@@ -18,7 +18,6 @@ from cyxcloud.meta.database import Database
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
-from fleet.access_logs import AccessLogs
 from fleet.adoption import routes as adoption_routes
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
@@ -26,6 +25,7 @@ from fleet.deletions import Deletions, Signer
 from fleet.events import Events
 from fleet.findings import Findings
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
+from fleet.inventory import InventoryReports
 from fleet.keycopies import KeyCopies
 from fleet.lifecycle import Lifecycle
 from fleet.mirrorcare import MirrorCare
@@ -139,7 +139,7 @@ async def run(spec: CoordinatorSpec) -> None:
             mover,
             *events.workers(),
             Lifecycle(objects, reader, store_clock, spec.lifecycle.day),
-            AccessLogs(objects, reader, store_clock, spec.access_log.interval),
+            InventoryReports(objects, reader, writer, store_clock, spec.inventory.day),
         ],
         clock,
     )

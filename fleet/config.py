@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyxcloud.core.config import (
     AccessLogSettings,
+    InventorySettings,
     LifecycleSettings,
     MoverSettings,
     NotificationSettings,
@@ -31,3 +32,4 @@ class CoordinatorSpec:
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
+    inventory: InventorySettings = field(default_factory=InventorySettings)

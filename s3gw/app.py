@@ -8,7 +8,6 @@ another for the requests that come; those under way are refused when they commit
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import socket
 import ssl
@@ -43,12 +42,12 @@ from cyxcloud.shards.reader import ChunkReader
 from cyxcloud.shards.slots import Slots
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
-from s3gw.access_log import FLUSH_SECONDS
 from s3gw.config import GatewaySpec
 from s3gw.credentials import Credentials
 from s3gw.pipeline import Gateway
 from s3gw.resolve import Resolver
 from s3gw.signatures import Door
+from s3gw.websites import Websites
 
 log = structlog.get_logger(__name__)
 
@@ -145,7 +144,8 @@ class _Worker:
         scheme = "https" if spec.tls_cert else "http"
         resolver = Resolver(spec.domains)
         door = Door(spec.region, resolver.bucket_of_host)
-        gateway = Gateway(store, credentials, resolver, door, clock, spec.region, scheme)
+        sites = Websites(spec.website_domains)
+        gateway = Gateway(store, credentials, resolver, door, clock, spec.region, scheme, sites)
         return cls(spec, clock, database, writer, reader, hosts, host_map, threads, damage, gateway, session, epochs)
 
     async def serve(self) -> None:
@@ -173,14 +173,11 @@ class _Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._beat())
                 group.create_task(self._poll())
-                group.create_task(self._flush())
         finally:
             await runner.cleanup()
 
     async def close(self) -> None:
         await self.damage.close()
-        with contextlib.suppress(Exception):
-            await self.gateway.access_logs.flush(self.gateway.store)
         for host in self.hosts:
             await host.close()
         self.threads.shutdown()
@@ -204,14 +201,6 @@ class _Worker:
                     await self._reopen()
             except Exception:
                 log.exception("no beat")
-
-    async def _flush(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            try:
-                await self.gateway.access_logs.flush(self.gateway.store)
-            except Exception:
-                log.exception("lines of access logs wait")
 
     async def _reopen(self) -> None:
         log.warning("write session was closed; opening another", session=self.session)

@@ -89,6 +89,16 @@ def demand(
         raise S3Error(Code.ACCESS_DENIED)
 
 
+def demand_of_new(ctx: RequestContext, permission: Permission, extra: Mapping[str, str]) -> None:
+    """A right on the object that is being written. Who writes it by an ACL owns it, and lists know no such rights: he
+    has it unless it is denied. Raises AccessDenied."""
+    decision = decide(ctx, permission, extra=extra)
+    if decision.allowed:
+        return
+    if decision.is_explicit_deny or decide(ctx, Permission.PUT_OBJECT, extra=extra).basis is not Basis.ACL:
+        raise S3Error(Code.ACCESS_DENIED)
+
+
 def is_allowed(
     ctx: RequestContext,
     permission: Permission,
@@ -180,4 +190,4 @@ def _began(ctx: RequestContext) -> bool:
         upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
     except (NoSuchUpload, S3Error):
         return False
-    return upload.account == ctx.principal.account and not ctx.principal.user
+    return multipart.initiator(upload) == ctx.principal.account and not ctx.principal.user

@@ -20,6 +20,7 @@ class GatewaySpec:
     slot: int
     region: str = "us-east-1"
     domains: tuple[str, ...] = ()
+    website_domains: tuple[str, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
     delete_grace_seconds: float = 86400.0

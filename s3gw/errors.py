@@ -141,11 +141,21 @@ class Code(Enum):
         "The content of the form does not meet the conditions specified in the policy document.",
     )
     INVALID_RANGE = ("InvalidRange", 416, "The requested range is not satisfiable")
+    INVALID_REDIRECT_LOCATION = (
+        "InvalidRedirectLocation",
+        400,
+        "The website redirect location is not valid.",
+    )
     INVALID_REQUEST = ("InvalidRequest", 400, "Invalid Request")
     INVALID_RETENTION_PERIOD = (
         "InvalidRetentionPeriod",
         400,
         "Default retention period must be a positive integer value",
+    )
+    INVALID_S3_DESTINATION_BUCKET = (
+        "InvalidS3DestinationBucket",
+        400,
+        "The destination bucket of the inventory is not valid or does not exist.",
     )
     INVALID_SECURITY = ("InvalidSecurity", 403, "The provided security credentials are not valid.")
     INVALID_STORAGE_CLASS = ("InvalidStorageClass", 400, "The storage class you specified is not valid")
@@ -199,6 +209,7 @@ class Code(Enum):
     NO_LOGGING_STATUS_FOR_KEY = ("NoLoggingStatusForKey", 400, "There is no logging status for this key.")
     NO_SUCH_BUCKET = ("NoSuchBucket", 404, "The specified bucket does not exist")
     NO_SUCH_BUCKET_POLICY = ("NoSuchBucketPolicy", 404, "The bucket policy does not exist")
+    NO_SUCH_CONFIGURATION = ("NoSuchConfiguration", 404, "The specified configuration does not exist.")
     NO_SUCH_CORS_CONFIGURATION = ("NoSuchCORSConfiguration", 404, "The CORS configuration does not exist")
     NO_SUCH_KEY = ("NoSuchKey", 404, "The specified key does not exist.")
     NO_SUCH_LIFECYCLE_CONFIGURATION = (
@@ -309,6 +320,11 @@ class Code(Enum):
     SLOW_DOWN = ("SlowDown", 503, "Please reduce your request rate.")
     STORAGE_FULL = ("InsufficientStorage", 507, "There is not enough free space to store the object.")
     TOO_MANY_BUCKETS = ("TooManyBuckets", 400, "You have attempted to create more buckets than allowed")
+    TOO_MANY_CONFIGURATIONS = (
+        "TooManyConfigurations",
+        400,
+        "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.",
+    )
     UNEXPECTED_CONTENT = ("UnexpectedContent", 400, "This request does not support content")
     UNRESOLVABLE_GRANT_BY_EMAIL_ADDRESS = (
         "UnresolvableGrantByEmailAddress",

@@ -107,12 +107,16 @@ def _source_ip(ctx: RequestContext) -> str | None:
 def _auth_type(ctx: RequestContext) -> str | None:
     if ctx.principal.account is None:
         return None
+    if ctx.form is not None:
+        return "POST"
     return "REST-HEADER" if "authorization" in ctx.headers else "REST-QUERY-STRING"
 
 
 def _signature_version(ctx: RequestContext) -> str | None:
     if ctx.principal.account is None:
         return None
+    if ctx.form is not None:
+        return "AWS" if "signature" in ctx.form else "AWS4-HMAC-SHA256"
     older = ctx.headers.get("authorization", "").startswith("AWS ") or "Signature" in ctx.query
     return "AWS" if older else "AWS4-HMAC-SHA256"
 

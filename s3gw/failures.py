@@ -77,6 +77,14 @@ _WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
         Code.INVALID_BUCKET_STATE,
         "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
     ),
+    objects.QuotaExceeded: lambda error: S3Error(
+        Code.QUOTA_EXCEEDED,
+        f"The quota of {error.whose} is exceeded: {error.used} of {error.limit} {error.unit} are used and this needs "
+        f"{error.added} more. Delete objects or old versions, which all count, or have the quota raised.",
+        used=error.used,
+        limit=error.limit,
+        unit=error.unit,
+    ),
     objects.InvalidRequest: lambda error: S3Error(Code.INVALID_REQUEST, str(error)),
 }
 

@@ -21,8 +21,8 @@ from cyxcloud.objects import bucket_config, buckets, get
 from cyxcloud.objects.cors import CORS
 from cyxcloud.objects.principal import ANONYMOUS, Principal
 from cyxcloud.objects.store import Store
-from s3gw import internal, sharing, xml
-from s3gw.access_log import AccessLogs, Observed
+from cyxcloud.objects.website import WEBSITE
+from s3gw import internal, payment, sharing, websites, xml
 from s3gw.answer import Answer
 from s3gw.authority import authorise
 from s3gw.body import plan_body
@@ -42,6 +42,7 @@ from s3gw.sigv4 import Anonymous, RequestView, SignatureError, fold_headers, hea
 from s3gw.stalls import SendWatch
 from s3gw.unbuilt import refuse_unbuilt
 from s3gw.version_ids import named_version
+from s3gw.websites import Websites
 
 log = structlog.get_logger(__name__)
 
@@ -73,61 +74,53 @@ class Gateway:
     clock: Clock
     region: str
     scheme: str = "http"
+    websites: Websites = field(default_factory=Websites)
     request_ids: Iterator[str] = field(default_factory=_new_request_ids)
     sends: SendWatch = field(default_factory=SendWatch)
     reads: RunningReads = field(init=False)
-    access_logs: AccessLogs = field(init=False)
 
     def __post_init__(self) -> None:
         self.reads = RunningReads(self.clock)
-        self.access_logs = AccessLogs(self.clock)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse | Answer:
         request_id = next(self.request_ids)
         raw_path, raw_query = split_target(request.raw_path)
         resolved: Resolved | None = None
         reading: int | None = None
-        seen: Observed | None = None
+        is_page = False
         if raw_path.startswith(internal.PREFIX):
             return internal.answer(raw_path, self.store, lambda: self._caller(request, raw_path, raw_query))
         try:
             headers = fold_headers(request.headers.items())
             host = header(headers, "host") or ""
+            is_page = self.websites.serves(host)
             if request.method == "OPTIONS":
                 response = self._preflight(raw_path, host, headers)
+            elif is_page:
+                resolved = self.websites.resolve(request.method, raw_path, host)
+                reading = self.reads.begin()
+                view = RequestView(request.method, raw_path, "", headers)
+                response = await self._visit(request, resolved, view, request_id)
             else:
                 resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
                 view = RequestView(request.method, raw_path, raw_query, headers)
                 if resolved.operation.handler in _READS_BYTES:
                     reading = self.reads.begin()
-                seen = self.access_logs.observe(self.store, resolved)
-                response = await self._serve(request, resolved, view, request_id, seen=seen)
+                response = await self._serve(request, resolved, view, request_id)
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
-            response = self._failure(error, resolved, raw_path, request_id)
+            response = self._failure(error, resolved, raw_path, request_id, is_page=is_page)
         if "Origin" in request.headers and resolved is not None:
             response.headers.update(self._shared(request, resolved.bucket))
-        if seen is not None:
-            self.access_logs.answered(seen)
         try:
             return await render(request, response, request_id, self.clock.now_ms(), self.sends)
         finally:
-            if seen is not None:
-                self.access_logs.note(self.store, seen, request, response)
             if reading is not None:
                 self.reads.end(reading)
 
     async def _serve(
-        self,
-        request: web.BaseRequest,
-        resolved: Resolved,
-        view: RequestView,
-        request_id: str,
-        *,
-        seen: Observed | None,
+        self, request: web.BaseRequest, resolved: Resolved, view: RequestView, request_id: str
     ) -> Response:
         verified, principal = self._verify(view)
-        if seen is not None:
-            seen.caller, seen.principal = verified, principal
         operation = resolved.operation
         headers = _single(view.headers)
         if operation.handler is None:
@@ -161,17 +154,33 @@ class Gateway:
             address=request.remote or "",
             form=fields,
         )
-        if seen is not None:
-            seen.ctx, seen.principal = ctx, principal
         authorise(ctx)
         refuse_unbuilt(operation, headers)
-        return await primed(await HANDLERS[operation.handler](ctx))
+        is_charged = payment.is_charged_to_requester(ctx)
+        response = await primed(await HANDLERS[operation.handler](ctx))
+        return payment.charged(response) if is_charged else response
+
+    async def _visit(
+        self, request: web.BaseRequest, resolved: Resolved, view: RequestView, request_id: str
+    ) -> Response:
+        row = buckets.find(self.store, resolved.bucket or "")
+        if row is None:
+            raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=resolved.bucket or "")
+        site = bucket_config.of(self.store, row).get(WEBSITE)
+        if site is None:
+            raise S3Error(Code.NO_SUCH_WEBSITE_CONFIGURATION, bucket_name=row.name)
+
+        async def serve(of: Resolved, unsigned: RequestView) -> Response:
+            return await self._serve(request, of, unsigned, request_id)
+
+        return await websites.visit(site, self.scheme, resolved, view, serve)
 
     def _preflight(self, raw_path: str, host: str, headers: Mapping[str, str | list[str]]) -> Response:
         """A browser asks for leave, unsigned, before it sends the request that a script wants."""
         single = _single(headers)
         sharing.check_preflight(single)
-        bucket, key = self.resolver.address(raw_path, host)
+        names = self.websites if self.websites.serves(host) else self.resolver
+        bucket, key = names.address(raw_path, host)
         row = None if bucket is None else buckets.find(self.store, bucket)
         if row is None:
             raise S3Error(Code.NO_SUCH_BUCKET, bucket_name=bucket or "")
@@ -220,7 +229,9 @@ class Gateway:
             return self.door.check(claim, None), ANONYMOUS
         return self.door.check(claim, credential.secret), credential.principal
 
-    def _failure(self, error: Exception, resolved: Resolved | None, raw_path: str, request_id: str) -> Response:
+    def _failure(
+        self, error: Exception, resolved: Resolved | None, raw_path: str, request_id: str, *, is_page: bool
+    ) -> Response:
         failure = as_s3_error(error, resolved)
         if failure is None:
             log.error("request failed", request_id=request_id, operation=_name(resolved), exc_info=error)
@@ -230,6 +241,8 @@ class Gateway:
         if failure.code is Code.NOT_MODIFIED:
             validators = {"ETag": str(failure.fields["e_tag"]), "Last-Modified": str(failure.fields["last_modified"])}
             return Response(failure.status, validators)
+        if is_page:
+            return websites.page_of(failure, request_id)
         document = xml.error(failure, raw_path, request_id)
         return Response(failure.status, {"Content-Type": "application/xml"} | failure.headers, document)
 

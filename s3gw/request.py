@@ -28,6 +28,8 @@ from s3gw.times import parse_http_date, parse_iso_time
 MAX_USER_METADATA_BYTES = 2048
 _MAX_SIZE_DIGITS = 19
 METADATA_PREFIX = "x-amz-meta-"
+REDIRECT_LOCATION = "x-amz-website-redirect-location"
+MAX_REDIRECT_BYTES = 2048
 
 _COPY_SOURCE = "x-amz-copy-source"
 # More digits than any size has are read as what they mean, "beyond the end", but not without end.
@@ -232,6 +234,23 @@ def storage_class(headers: Mapping[str, str]) -> str:
     if name in RANK:
         return name
     raise S3Error(Code.INVALID_STORAGE_CLASS, storage_class_requested=name)
+
+
+def redirect_location(headers: Mapping[str, str]) -> str:
+    """Where a website sends the visitors of this object instead."""
+    location = headers.get(REDIRECT_LOCATION)
+    if location is None:
+        return ""
+    if not location.startswith(("/", "http://", "https://")):
+        raise S3Error(
+            Code.INVALID_REDIRECT_LOCATION,
+            "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+        )
+    if len(_as_utf8(REDIRECT_LOCATION, location)) > MAX_REDIRECT_BYTES:
+        raise S3Error(
+            Code.INVALID_REDIRECT_LOCATION, "The length of website redirect location cannot exceed 2,048 characters."
+        )
+    return location
 
 
 def replaces_metadata(headers: Mapping[str, str]) -> bool:

@@ -8,7 +8,7 @@ from cyxcloud.objects import tags
 from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.rights import Permission, of_a_version
-from s3gw.authority import demand, is_allowed
+from s3gw.authority import demand, demand_of_new, is_allowed
 from s3gw.context import RequestContext
 from s3gw.errors import Code, S3Error
 
@@ -25,8 +25,7 @@ def requested(ctx: RequestContext) -> dict[str, str]:
         return _NONE
     found = tags.parse_header(text)
     if found:
-        extra = tags.conditions(tags.REQUESTED, found)
-        demand(ctx, Permission.PUT_OBJECT_TAGGING, extra=extra)
+        demand_of_new(ctx, Permission.PUT_OBJECT_TAGGING, tags.conditions(tags.REQUESTED, found))
     return found
 
 
@@ -45,10 +44,12 @@ def of_copy(ctx: RequestContext, source: ObjectView) -> dict[str, str]:
     found = source.attributes.tags
     if found:
         version = source.version
-        reading = Permission.GET_OBJECT_TAGGING if version.is_null else of_a_version(Permission.GET_OBJECT_TAGGING)
+        reading = Permission.GET_OBJECT_TAGGING
+        if "?versionId=" in ctx.headers["x-amz-copy-source"]:
+            reading = of_a_version(reading)
         extra = tags.conditions(tags.EXISTING, found)
         demand(ctx, reading, bucket=source.bucket, key=version.key, version=version, extra=extra)
-        demand(ctx, Permission.PUT_OBJECT_TAGGING, extra=tags.conditions(tags.REQUESTED, found))
+        demand_of_new(ctx, Permission.PUT_OBJECT_TAGGING, tags.conditions(tags.REQUESTED, found))
     return found
 
 

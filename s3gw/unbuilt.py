@@ -21,7 +21,7 @@ _ASKS_FOR_NOTHING: dict[str, frozenset[str]] = {
     f"{_SSE}-bucket-key-enabled": _NO,
 } | dict.fromkeys(
     words(
-        f"""x-amz-website-redirect-location {_SSE}-aws-kms-key-id {_SSE}-context
+        f"""{_SSE}-aws-kms-key-id {_SSE}-context
         {_SSE}-customer-algorithm {_SSE}-customer-key {_SSE}-customer-key-md5
         x-amz-copy-source-server-side-encryption-customer-algorithm
         x-amz-copy-source-server-side-encryption-customer-key

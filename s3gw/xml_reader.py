@@ -33,6 +33,7 @@ FEED_BYTES = 16 << 10
 
 _NAMESPACES = ("", "http://s3.amazonaws.com/doc/2006-03-01/}", "http://s3.amazonaws.com/doc/2006-03-01}")
 _ENCODING = re.compile(rb"""<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([^"']*)["']""").search
+_XSI_TYPE = "http://www.w3.org/2001/XMLSchema-instance}type"
 _NUMBER = re.compile(r"\s*(\d{1,18})\s*", re.ASCII).fullmatch
 _CHECKSUMS = ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
 _UNBUILT_CHECKSUMS = ("SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128")
@@ -47,9 +48,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """An element that holds these elements, each at most once. `tags` are their names as the parser reports them."""
+    """An element that holds these elements, each at most once. Under `typed` stands what its xsi:type says, where it is
+    read. `tags` are their names as the parser reports them."""
 
     fields: dict[str, Text | Struct | Many]
+    typed: str = ""
     tags: dict[str, tuple[str, Text | Struct | Many]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +110,7 @@ class _Reader:
         self._values: list[dict[str, Value]] = [self.found]
         self._text: list[str] = []
 
-    def start(self, tag: str, _attributes: object) -> None:
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
         parent = self._shapes[-1]
         known = parent.tags.get(tag) if isinstance(parent, Struct) else None
         if known is None:
@@ -124,7 +127,8 @@ class _Reader:
         self._shapes.append(shape)
         self._text.clear()
         if isinstance(shape, Struct):
-            self._values.append({})
+            kind = attributes.get(_XSI_TYPE) if shape.typed else None
+            self._values.append({} if kind is None else {shape.typed: kind})
 
     def text(self, text: str) -> None:
         if isinstance(self._shapes[-1], Text):

@@ -217,6 +217,9 @@ class Settings(BaseSettings):
         default="us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="The region that requests are signed for."
     )
     domains: Names = Field(default=(), description="Host names under which BUCKET.NAME addresses a bucket.")
+    website_domains: Names = Field(
+        default=(), description="Host names under which BUCKET.NAME is the website of a bucket."
+    )
     tls: TlsSettings = Field(default=TlsSettings(), description="HTTPS on the S3 port.")
     nodes: int | None = Field(
         default=None,

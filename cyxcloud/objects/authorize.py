@@ -22,7 +22,7 @@ from cyxcloud.objects.bucket_rules import NO_RULES, BucketRules
 from cyxcloud.objects.policy import Answer, Effect, Policy, Question
 from cyxcloud.objects.policy_parse import S3_ARN
 from cyxcloud.objects.policy_patterns import Facts, nothing
-from cyxcloud.objects.principal import Principal, caller_of
+from cyxcloud.objects.principal import ANONYMOUS, Principal, caller_of
 from cyxcloud.objects.rights import Permission, ResourceKind
 
 
@@ -80,6 +80,7 @@ _REPAIR = frozenset({_P.GET_BUCKET_POLICY, _P.PUT_BUCKET_POLICY, _P.DELETE_BUCKE
 
 ALLOWED_OWNER = Decision(True, Basis.OWNER, "the account owns the bucket")
 ALLOWED_ACCOUNT = Decision(True, Basis.OWNER, "an account may do this for itself")
+ALLOWED_NOBODY = Decision(True, Basis.OWNER, "nobody has no buckets, and may see as much")
 DENIED_ANONYMOUS = Decision(False, Basis.NOTHING, "an unsigned request, and nothing is public")
 DENIED_FOREIGN = Decision(False, Basis.NOTHING, "the bucket belongs to another account and nothing grants access")
 DENIED_FOREIGN_OBJECT = Decision(False, Basis.NOTHING, "the object belongs to another account than the bucket")
@@ -200,6 +201,8 @@ class _Weighing:
         return not self._principal.user or any(each.effect is Effect.ALLOW for each in self._own)
 
     def _by_ownership(self) -> Decision | None:
+        if self._resource is None and self._permission is _P.LIST_ALL_MY_BUCKETS and self._principal == ANONYMOUS:
+            return ALLOWED_NOBODY
         if not self._owns or self._is_foreign_object:
             return None
         self.steps.append(Step("owner", "the caller is of the bucket owner's account"))

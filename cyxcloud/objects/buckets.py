@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import AccountId, BucketId
-from cyxcloud.meta import access_logs, bucket_config, bucket_work, buckets, changes, heads, uploads, usage
+from cyxcloud.meta import bucket_config, bucket_work, buckets, changes, heads, quotas, uploads, usage
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketFlags, BucketRow, Versioning
 from cyxcloud.objects.errors import BucketExists, BucketNotEmpty, BucketOwned, NoSuchBucket
@@ -52,7 +52,7 @@ async def create(store: Store, name: str, account: AccountId, region: str, setup
     )
 
     def make(conn: Connection) -> None:
-        if buckets.create(conn, row):
+        if buckets.create(conn, _limited(conn, row)):
             for named, value in setup.configured:
                 bucket_config.put(conn, row.id, named, value)
             return
@@ -64,6 +64,11 @@ async def create(store: Store, name: str, account: AccountId, region: str, setup
 
     await store.change(make)
     return row
+
+
+def _limited(conn: Connection, row: BucketRow) -> BucketRow:
+    """A bucket of an account with a quota is under it from the first."""
+    return row._replace(flags=row.flags | BucketFlags.QUOTA) if quotas.is_limited(conn, row.account) else row
 
 
 async def delete(store: Store, bucket: BucketRow) -> None:
@@ -78,7 +83,6 @@ async def delete(store: Store, bucket: BucketRow) -> None:
         usage.remove(conn, bucket.id)
         bucket_config.remove_all(conn, bucket.id)
         bucket_work.remove_all(conn, bucket.id)
-        access_logs.remove_all(conn, bucket.id)
         changes.remove_all(conn, bucket.id)
         buckets.remove(conn, bucket.id)
 

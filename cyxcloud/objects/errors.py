@@ -96,5 +96,13 @@ class VersioningOff(ObjectsError):
     """Object lock needs a bucket that keeps its versions."""
 
 
+class QuotaExceeded(ObjectsError):
+    """`whose` limit of `unit` (bytes, objects) would be passed; `used`, `limit` and `added` are counts of these."""
+
+    def __init__(self, whose: str, unit: str, used: int, limit: int, added: int) -> None:
+        super().__init__(f"{whose}: {used} of {limit} {unit} used, {added} more asked for")
+        self.whose, self.unit, self.used, self.limit, self.added = whose, unit, used, limit, added
+
+
 class InvalidRequest(ObjectsError):
     """The combination asked for makes no sense; the text says which."""

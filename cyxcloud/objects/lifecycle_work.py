@@ -33,8 +33,6 @@ from cyxcloud.objects.lifecycle import (
 )
 from cyxcloud.objects.storage_classes import STANDARD
 
-EXPIRED = Cause("LifecycleExpiration:Delete")
-MOVED = Cause("LifecycleTransition")
 UPLOADS_A_PAGE = 1000
 _NO_TAGS: dict[str, str] = {}
 
@@ -59,6 +57,11 @@ class Due:
 
     key: bytes
     version: VersionId
+
+
+# What who follows a bucket is told of; it is the store itself that acts.
+EXPIRED = Cause("LifecycleExpiration:Delete", "s3.amazonaws.com")
+MOVED = Cause("LifecycleTransition", "s3.amazonaws.com")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ MAX_POLICY_BYTES = 20 * 1024
 S3_ARN = "arn:aws:s3:::"
 
 _WITH_VARIABLES = "2012-10-17"
-_VERSIONS = frozenset((_WITH_VARIABLES, "2008-10-17"))
+_VERSIONS = (_WITH_VARIABLES, "2008-10-17")
 _POLICY_FIELDS = frozenset(("Version", "Id", "Statement"))
 _STATEMENT_FIELDS = frozenset(
     (

@@ -6,15 +6,15 @@ durable. Once the commit has been handed to the writer it happens whether or not
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import AccountId, BucketId, VersionId
 from cyxcloud.meta import changes, heads, usage, versions
 from cyxcloud.meta.cause import OF_THE_STORE, Cause
 from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.quotas import Sum
 from cyxcloud.meta.rows import BucketFlags, NewVersion, SegmentRow, Versioning
-from cyxcloud.objects import intake, locking
+from cyxcloud.objects import intake, locking, quota
 from cyxcloud.objects.attributes import Attributes, Checksum
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
@@ -52,16 +52,8 @@ class Stored:
     version: VersionId | None = None
 
 
-async def put_object(
-    store: Store,
-    target: Target,
-    body: Body,
-    attributes: Attributes,
-    *,
-    also: Callable[[Connection], None] | None = None,
-) -> Stored:
-    """`also` is done in the same transaction. Raises PreconditionFailed, NoSuchKey (If-Match on nothing), BucketGone,
-    QuorumLost, and what the body and `also` raise."""
+async def put_object(store: Store, target: Target, body: Body, attributes: Attributes) -> Stored:
+    """Raises PreconditionFailed, NoSuchKey (If-Match on nothing), BucketGone, QuorumLost, and what the body raises."""
     taken = await intake.take(store, body)
     digests = taken.digests
     if digests.checksum is not None:
@@ -70,8 +62,6 @@ async def put_object(
 
     def commit(conn: Connection) -> Versioning:
         intake.insert(conn, store, taken)
-        if also is not None:
-            also(conn)
         return make_current(conn, store, new, target.conditions)
 
     try:
@@ -110,7 +100,8 @@ def new_version(
 
 
 def make_current(conn: Connection, store: Store, new: NewVersion, conditions: WriteConditions) -> Versioning:
-    """In the caller's transaction: conditions, chain, references, usage. The new version's own references are held."""
+    """In the caller's transaction: conditions, chain, references, usage. The new version's own references are held.
+    Raises QuotaExceeded, too."""
     chain = heads.lock(conn, new.bucket, new.key)
     head = chain.head
     check_write(conditions, head.etag if head is not None and head.live else None)
@@ -125,6 +116,8 @@ def make_current(conn: Connection, store: Store, new: NewVersion, conditions: Wr
         store.release(conn, replaced.segments)
         objects -= 1
         size_bytes -= replaced.version.size
+    if chain.flags and BucketFlags.QUOTA in chain.flags:
+        quota.check(conn, new.bucket, Sum(objects, size_bytes))
     usage.add(conn, new.bucket, new.id, objects=objects, size_bytes=size_bytes)
     if chain.flags:
         changes.record(conn, chain.flags, new, new.cause, store.clock.now_ms())

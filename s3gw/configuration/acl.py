@@ -13,7 +13,7 @@ from s3gw.xml_reader import TEXT, Many, Struct, Value, items, read, text_of
 
 # A hundred grants with ids and names are about 40 KiB.
 MAX_BYTES = 128 << 10
-_GRANTEE = Struct({"ID": TEXT, "DisplayName": TEXT, "URI": TEXT, "EmailAddress": TEXT})
+_GRANTEE = Struct({"ID": TEXT, "DisplayName": TEXT, "URI": TEXT, "EmailAddress": TEXT}, typed="xsi:type")
 _POLICY = Struct(
     {
         "Owner": Struct({"ID": TEXT, "DisplayName": TEXT}),
@@ -21,6 +21,7 @@ _POLICY = Struct(
     }
 )
 _KINDS = {"ID": "id", "URI": "uri", "EmailAddress": "emailaddress"}
+_TYPES = {"ID": "CanonicalUser", "URI": "Group", "EmailAddress": "AmazonCustomerByEmail"}
 _SCHEMA = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
 
@@ -61,9 +62,12 @@ def _line(item: dict[str, Value]) -> GrantLine:
     if not isinstance(grantee, dict) or permission not in acl.PERMISSIONS:
         raise S3Error(Code.MALFORMED_ACL)
     named = [name for name in _KINDS if name in grantee]
-    if len(named) != 1:
+    if len(named) != 1 or text_of(grantee, "xsi:type") not in (None, _TYPES[named[0]]):
         raise S3Error(Code.MALFORMED_ACL)
-    return GrantLine(_KINDS[named[0]], (text_of(grantee, named[0]) or "").strip(), permission)
+    value = (text_of(grantee, named[0]) or "").strip()
+    if not value:
+        raise S3Error(Code.MALFORMED_ACL)
+    return GrantLine(_KINDS[named[0]], value, permission)
 
 
 def render(owner: Owner, grants: Sequence[tuple[Owner, str]]) -> bytes:

@@ -34,7 +34,10 @@ def account_of(ctx: RequestContext) -> AccountId:
 
 
 async def list_buckets(ctx: RequestContext) -> Response:
-    account, prefix = account_of(ctx), ctx.query.get("prefix", "")
+    prefix = ctx.query.get("prefix", "")
+    if ctx.principal.account is None:
+        return xml_response(xml.list_buckets(owner_of(ctx), [], prefix=prefix, continuation_token=""))
+    account = ctx.principal.account
     token = ctx.query.get("continuation-token", "")
     region = ctx.query.get("bucket-region")
     limit = bucket_page_size(ctx.query)

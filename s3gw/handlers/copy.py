@@ -13,6 +13,7 @@ from cyxcloud.objects.conditions import check_copy_source
 from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import Target
+from cyxcloud.objects.quota import PartOf, check_early
 from cyxcloud.objects.rights import Permission
 from s3gw import locks, tagging, xml
 from s3gw import request as req
@@ -75,11 +76,11 @@ async def copy_object(ctx: RequestContext) -> Response:
             f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_COPY_BYTES}",
         )
     replaces = req.replaces_metadata(ctx.headers)
-    named_class = "x-amz-storage-class" in ctx.headers
+    changes = "x-amz-storage-class" in ctx.headers or req.REDIRECT_LOCATION in ctx.headers
     onto_itself = (version.bucket, version.key) == (ctx.bucket.id, ctx.key)
     # A version that is named becomes the current one: that is how an older one is put back.
     puts_back = ctx.bucket.versioning is not Versioning.OFF and "?versionId=" in ctx.headers[SOURCE]
-    if onto_itself and not puts_back and not replaces and not named_class:
+    if onto_itself and not puts_back and not replaces and not changes:
         raise S3Error(
             Code.INVALID_REQUEST,
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -87,6 +88,7 @@ async def copy_object(ctx: RequestContext) -> Response:
         )
     attributes = new_attributes(ctx) if replaces else _kept(source)
     attributes = replace(attributes, tags=tagging.of_copy(ctx, source), lock=locks.requested(ctx))
+    attributes = replace(attributes, redirect=req.redirect_location(ctx.headers))
     owned = new_object(ctx, ctx.headers)
     target = Target(
         ctx.bucket.id,
@@ -133,6 +135,7 @@ async def upload_part_copy(ctx: RequestContext) -> Response:
     span = (0, size) if wanted is None else wanted.whole_within(size)
     if span[1] - span[0] > MAX_COPY_BYTES:
         raise S3Error(Code.ENTITY_TOO_LARGE)
+    check_early(ctx.store, ctx.bucket, ctx.key, span[1] - span[0], PartOf(upload.id, number))
     etag, mtime_ms, checksum = await copy.copy_part(ctx.store, source, span, upload, number)
     headers = _ENCRYPTED | source_version_headers(source.bucket, source.version)
     return xml_response(xml.copy_part(etag, mtime_ms, checksum), headers=headers)

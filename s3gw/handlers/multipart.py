@@ -11,6 +11,7 @@ from cyxcloud.objects.attributes import Checksum
 from cyxcloud.objects.multipart import Completion, ListedPart
 from cyxcloud.objects.part_checksums import ChecksumPlan, allowed, default_type
 from cyxcloud.objects.put import Target
+from cyxcloud.objects.quota import PartOf, check_early
 from s3gw import locks, xml, xml_reader
 from s3gw import request as req
 from s3gw.acl_headers import new_object, with_acl, writer_of
@@ -70,6 +71,7 @@ async def upload_part(ctx: RequestContext) -> Response:
     upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
     if not ctx.body.checked:
         locks.demand_digest(ctx, multipart.begun_lock(upload), "Put Part")
+    check_early(ctx.store, ctx.bucket, ctx.key, ctx.body.length or 0, PartOf(upload.id, number))
     plan = multipart.checksum_plan(upload)
     given = parse_checksum(ctx.headers)
     if given is not None and plan.algorithm and given.algorithm.value != plan.algorithm:

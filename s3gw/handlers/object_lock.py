@@ -49,7 +49,7 @@ async def put_object_retention(ctx: RequestContext) -> Response:
         locked = lock.retained(attributes.lock, wanted, ctx.store.clock.now_ms(), bypasses_governance=bypasses)
         return replace(attributes, lock=locked)
 
-    await amend_found(ctx, view, change)
+    await amend_found(ctx, view, change, "ObjectRetention:Put")
     return Response(200, {})
 
 
@@ -66,7 +66,8 @@ async def put_object_legal_hold(ctx: RequestContext) -> Response:
     view = _lockable(ctx)
     extra = {"s3:object-lock-legal-hold": "ON" if on else "OFF"}
     demand(ctx, Permission.PUT_OBJECT_LEGAL_HOLD, version=view.version, extra=extra)
-    await amend_found(ctx, view, lambda attributes: replace(attributes, lock=lock.held(attributes.lock, on=on)))
+    event = "ObjectLegalHold:Put"
+    await amend_found(ctx, view, lambda attributes: replace(attributes, lock=lock.held(attributes.lock, on=on)), event)
     return Response(200, {})
 
 

@@ -10,6 +10,7 @@ from cyxcloud.objects.attributes import Attributes, Checksum
 from cyxcloud.objects.conditions import check_read
 from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import STANDARD, Stored, Target
+from cyxcloud.objects.quota import check_early
 from cyxcloud.shards import cid
 from s3gw import locks, tagging, xml
 from s3gw import request as req
@@ -44,6 +45,7 @@ async def put_object(ctx: RequestContext) -> Response:
     )
     attributes = with_acl(new_attributes(ctx), owned)
     locks.demand_digest(ctx, attributes.lock, "Put Object")
+    check_early(ctx.store, ctx.bucket, ctx.key, ctx.body.length or 0)
     stored = await put.put_object(ctx.store, target, ctx.body, attributes)
     headers = stored_headers(stored) | expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
     return Response(200, headers)
@@ -55,6 +57,7 @@ def new_attributes(ctx: RequestContext) -> Attributes:
         req.user_metadata(ctx.headers),
         tags=tagging.requested(ctx),
         lock=locks.requested(ctx),
+        redirect=req.redirect_location(ctx.headers),
     )
 
 
@@ -129,6 +132,8 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         headers[_HTTP_NAMES[name]] = value
     for name, value in attributes.metadata.items():
         headers[f"x-amz-meta-{name}"] = value
+    if attributes.redirect:
+        headers[req.REDIRECT_LOCATION] = attributes.redirect
     if version.storage_class != STANDARD:
         headers |= archive.class_headers(ctx, view)
     checksum = _checksum_of_read(ctx, view)

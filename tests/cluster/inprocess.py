@@ -54,6 +54,8 @@ from s3gw.config import GatewaySpec
 
 T = TypeVar("T")
 ACCESS, SECRET = "inprocess", "inprocess-secret"
+# BUCKET.site.test is a bucket's website.
+WEBSITES = "site.test"
 READY_SECONDS = 30.0
 RECONCILE_SECONDS = 0.5
 
@@ -215,6 +217,7 @@ class InProcessStore:
             control_socket=self.home.control_socket,
             slot=0,
             region=self.region,
+            website_domains=(WEBSITES,),
         )
         gateway = asyncio.create_task(gateway_app.run(spec))
         stop = asyncio.create_task(self._stop.wait())

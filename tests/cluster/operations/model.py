@@ -7,6 +7,8 @@ from hashlib import md5
 
 OFF, ENABLED, SUSPENDED = "Off", "Enabled", "Suspended"
 NULL = "null"
+GOVERNANCE, COMPLIANCE = "GOVERNANCE", "COMPLIANCE"
+TOMORROW = 1
 
 
 def etag_of(body: bytes) -> str:
@@ -27,10 +29,23 @@ class Kept:
     etag: str = ""
     note: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    mode: str = ""
+    until: int = 0
+    """Year until which it is retained; a default retention of a day counts as TOMORROW."""
+    hold: bool = False
 
     @property
     def is_marker(self) -> bool:
         return self.body is None
+
+    def keeps_its_place(self, *, bypass: bool) -> bool:
+        """Whether its lock refuses a removal."""
+        return self.hold or self.mode == COMPLIANCE or (self.mode == GOVERNANCE and not bypass)
+
+    def takes(self, mode: str, until: int, *, bypass: bool) -> bool:
+        """Whether its retention may become this one."""
+        prolongs = mode == self.mode and until >= self.until
+        return not self.mode or prolongs or (bypass and self.mode == GOVERNANCE)
 
 
 MARKER = Kept(NULL, None)
@@ -41,6 +56,8 @@ class Model:
 
     def __init__(self) -> None:
         self.status = OFF
+        self.locks = False
+        self.default_mode = ""
         self.chains: dict[str, list[Kept]] = {}
         self.given: set[str] = set()
         """Every version id that was ever told."""
@@ -69,6 +86,8 @@ class Model:
             assert told in ((NULL,) if new.is_marker else (None,))
             chain[:] = [each for each in chain if each.id != NULL]
             told = NULL
+        if self.default_mode and not new.is_marker:
+            new = replace(new, mode=self.default_mode, until=TOMORROW)
         chain.insert(0, replace(new, id=told))
 
     def delete(self, key: str, told: str | None) -> None:

@@ -327,3 +327,40 @@ def test_deleted_bucket_leaves_nothing_behind(store: InProcessStore, client: Any
     client.delete_bucket(Bucket=bucket)
     for table in ("change", "change_reader", "change_counter"):
         assert store.rows(f"SELECT 1 FROM {table} WHERE bucket = ?", row[0]) == []
+
+
+def test_changes_of_what_an_object_carries_are_told(
+    store: InProcessStore, client: Any, bucket: str, receiver: Receiver
+) -> None:
+    configured(client, bucket, "s3:ObjectTagging:*", "s3:ObjectAcl:Put", "s3:ObjectRestore:*")
+    client.put_object(Bucket=bucket, Key="k", Body=b"x", StorageClass="GLACIER")
+    client.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    client.delete_object_tagging(Bucket=bucket, Key="k")
+    client.put_object_acl(Bucket=bucket, Key="k", ACL="public-read")
+    client.restore_object(Bucket=bucket, Key="k", RestoreRequest={"Days": 1})
+    tell(store)
+    assert [event for event, _ in receiver.told()] == [
+        "ObjectTagging:Put",
+        "ObjectTagging:Delete",
+        "ObjectAcl:Put",
+        "ObjectRestore:Post",
+        "ObjectRestore:Completed",
+    ]
+
+
+def test_changes_of_locks_are_logged_though_nobody_can_ask_for_them(
+    store: InProcessStore, client: Any, bucket: str, receiver: Receiver
+) -> None:
+    """For readers other than notifications."""
+    del receiver
+    name = f"{bucket}-locked"
+    client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    configured(client, name, "s3:ObjectCreated:*")
+    client.put_object(Bucket=name, Key="k", Body=b"x")
+    for status in ("ON", "OFF"):
+        client.put_object_legal_hold(Bucket=name, Key="k", LegalHold={"Status": status})
+    query = "SELECT event FROM change c JOIN bucket b ON b.id = c.bucket WHERE b.name = ? ORDER BY seq"
+    found = [event for (event,) in store.rows(query, name)]
+    assert found == ["ObjectCreated:Put", "ObjectLegalHold:Put", "ObjectLegalHold:Put"]
+    with refused("InvalidArgument", 400):
+        configured(client, name, "s3:ObjectLegalHold:Put")

@@ -1,84 +1,103 @@
 """R14: whatever is asked of a bucket, in whatever order, it holds what a dict of lists would hold.
 
-Versions, null versions, markers, conditions, tags, copies and multipart uploads against the real store over HTTP; at the
+Versions, null versions, markers, conditions, tags, locks, copies and multipart uploads against the real store over HTTP; at the
 end of each run everything is read, and the database has to agree with itself and with the model's sums.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
-from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import closing
-from hashlib import md5
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, rule, run_state_machine_as_test
 
-from cyxcloud.core.keyring import Keyring
-from cyxcloud.meta import check
-from cyxcloud.meta.check import Context
-from cyxcloud.meta.database import Database
 from tests.cluster.inprocess import InProcessStore
-from tests.cluster.operations.calls import PART, Answer, content, raw
-from tests.cluster.operations.model import ENABLED, NULL, OFF, SUSPENDED, Kept, Model, etag_of, multipart_etag_of
+from tests.cluster.operations.calls import PART, Answer, content
+from tests.cluster.operations.machine import Asking, element
+from tests.cluster.operations.model import (
+    COMPLIANCE,
+    ENABLED,
+    GOVERNANCE,
+    NULL,
+    OFF,
+    SUSPENDED,
+    TOMORROW,
+    Kept,
+    etag_of,
+    multipart_etag_of,
+)
 
-_numbers = itertools.count(1)
 KEYS = st.sampled_from(["a", "a/b", "a/c", "b"])
 # Empty, inline and coded into shards.
 BODIES = st.builds(content, st.sampled_from([0, 7, 7, 20_000]), st.integers(0, 3))
 TAGS = st.dictionaries(st.sampled_from("xyz"), st.sampled_from(["", "1", "2"]), max_size=2)
 # Which of a key's versions: one of the newest, the null version, one that is gone or never was.
 WHICH = st.sampled_from([0, 0, 1, 1, 2, 3, NULL, "gone"])
-_NEVER = "00000000000000ff"
-_LISTED = re.compile(
-    rb"<(Version|DeleteMarker)><Key>([^<]*)</Key><VersionId>([^<]*)</VersionId><IsLatest>(true|false)</IsLatest>"
-)
+# Retained for good, since a run ends before any of these years; without a mode the retention is taken off.
+MODES = st.sampled_from(["", GOVERNANCE, GOVERNANCE, COMPLIANCE])
 _TAG = re.compile(rb"<Key>([^<]*)</Key><Value>([^<]*)</Value>")
 
 
-def element(answer: Answer, name: str) -> str:
-    return answer.body.partition(f"<{name}>".encode())[2].partition(f"</{name}>".encode())[0].decode()
-
-
-class BucketMachine(RuleBasedStateMachine):
+class BucketMachine(Asking):
     uploads = Bundle("uploads")
-    store: InProcessStore
 
     def __init__(self) -> None:
         super().__init__()
-        self.bucket = f"machine-{next(_numbers)}"
-        self.model = Model()
         self.parts: dict[str, tuple[str, dict[int, bytes]]] = {}
-        assert self.call("PUT").status == 200
-
-    def call(
-        self, method: str, key: str = "", body: bytes = b"", headers: dict[str, str] | None = None, **query: str | None
-    ) -> Answer:
-        path = f"/{self.bucket}/{key}" if key else f"/{self.bucket}"
-        given = tuple((name.replace("_", "-"), value) for name, value in query.items() if value is not None)
-        if {"delete", "tagging"} & query.keys() and body:
-            headers = {"content-md5": b64encode(md5(body, usedforsecurity=False).digest()).decode()}
-        return raw(self.store, method, path, body, headers, query=given)
-
-    def pick(self, key: str, which: int | str) -> str:
-        """A version id to name."""
-        chain = self.model.chains.get(key, [])
-        if isinstance(which, int):
-            return chain[which].id if which < len(chain) else _NEVER
-        if which == NULL:
-            return NULL
-        return next(iter(sorted(self.model.given - {each.id for each in chain})), _NEVER)
 
     @rule(status=st.sampled_from([ENABLED, ENABLED, SUSPENDED]))
     def configure(self, status: str) -> None:
         document = f"<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>".encode()
-        assert self.call("PUT", body=document, versioning="").status == 200
-        self.model.status = status
-        assert element(self.call("GET", versioning=""), "Status") == status
+        refused = self.model.locks and status == SUSPENDED
+        assert self.call("PUT", body=document, versioning="").status == (409 if refused else 200)
+        if not refused:
+            self.model.status = status
+            assert element(self.call("GET", versioning=""), "Status") == status
+
+    @rule(default=st.sampled_from(["", "", GOVERNANCE]))
+    def lock_bucket(self, default: str) -> None:
+        period = f"<DefaultRetention><Mode>{default}</Mode><Days>1</Days></DefaultRetention>"
+        inside = f"<ObjectLockEnabled>Enabled</ObjectLockEnabled>{f'<Rule>{period}</Rule>' if default else ''}"
+        document = f"<ObjectLockConfiguration>{inside}</ObjectLockConfiguration>".encode()
+        answer = self.call("PUT", body=document, object_lock="")
+        assert answer.status == (200 if self.model.status == ENABLED else 409)
+        if answer.status == 200:
+            self.model.locks, self.model.default_mode = True, default
+
+    @rule(key=KEYS, which=st.none() | WHICH, mode=MODES, until=st.integers(2090, 2092), bypass=st.booleans())
+    def retain(self, key: str, which: int | str | None, mode: str, until: int, bypass: bool) -> None:  # noqa: FBT001
+        version = None if which is None else self.pick(key, which)
+        found = self.model.named(key, version)
+        inside = f"<Mode>{mode}</Mode><RetainUntilDate>{until}-01-01T00:00:00Z</RetainUntilDate>" if mode else ""
+        document = f"<Retention>{inside}</Retention>".encode()
+        headers = {"x-amz-bypass-governance-retention": "true"} if bypass else {}
+        answer = self.call("PUT", key, document, headers, retention="", versionId=version)
+        if not self.model.locks:
+            assert answer.status in (400, 404, 405)
+            return
+        until = until if mode else 0
+        allowed = found is not None and not found.is_marker and found.takes(mode, until, bypass=bypass)
+        assert answer.status == self.status_of_read(found, version, 200 if allowed else 403)
+        if answer.status == 200:
+            assert found is not None
+            self.model.amend(key, found, replace(found, mode=mode, until=until))
+
+    @rule(key=KEYS, which=st.none() | WHICH, hold=st.booleans())
+    def hold(self, key: str, which: int | str | None, hold: bool) -> None:  # noqa: FBT001
+        version = None if which is None else self.pick(key, which)
+        found = self.model.named(key, version)
+        document = f"<LegalHold><Status>{'ON' if hold else 'OFF'}</Status></LegalHold>".encode()
+        answer = self.call("PUT", key, document, legal_hold="", versionId=version)
+        if not self.model.locks:
+            assert answer.status in (400, 404, 405)
+            return
+        assert answer.status == self.status_of_read(found, version, 200)
+        if answer.status == 200:
+            assert found is not None
+            self.model.amend(key, found, replace(found, hold=hold))
 
     @rule(key=KEYS, body=BODIES, tags=TAGS, note=st.sampled_from(["", "n"]))
     def put(self, key: str, body: bytes, tags: dict[str, str], note: str) -> None:
@@ -117,10 +136,15 @@ class BucketMachine(RuleBasedStateMachine):
         assert answer.headers.get("x-amz-delete-marker") == (None if self.model.status == OFF else "true")
         self.model.delete(key, answer.headers.get("x-amz-version-id"))
 
-    @rule(key=KEYS, which=WHICH)
-    def delete_version(self, key: str, which: int | str) -> None:
+    @rule(key=KEYS, which=WHICH, bypass=st.booleans())
+    def delete_version(self, key: str, which: int | str, bypass: bool) -> None:  # noqa: FBT001
         version = self.pick(key, which)
-        answer = self.call("DELETE", key, versionId=version)
+        headers = {"x-amz-bypass-governance-retention": "true"} if bypass else {}
+        answer = self.call("DELETE", key, headers=headers, versionId=version)
+        found = self.model.named(key, version)
+        if found is not None and found.keeps_its_place(bypass=bypass):
+            assert (answer.status, answer.code) == (403, "AccessDenied")
+            return
         assert (answer.status, answer.headers["x-amz-version-id"]) == (204, version)
         gone = self.model.remove(key, version)
         was_marker = gone is not None and gone.is_marker
@@ -132,9 +156,12 @@ class BucketMachine(RuleBasedStateMachine):
         found = self.model.named(key, version)
         wanted = found.etag if right and found is not None and found.etag else etag_of(b"other")
         answer = self.call("DELETE", key, headers={"if-match": wanted}, versionId=version)
-        refused = found is not None and found.etag != wanted
-        assert answer.status == (412 if refused else 204)
-        if not refused:
+        if found is not None and found.etag != wanted:
+            assert answer.status == 412
+        elif found is not None and found.keeps_its_place(bypass=False):
+            assert answer.status == 403
+        else:
+            assert answer.status == 204
             self.model.remove(key, version)
 
     @rule(entries=st.lists(st.tuples(KEYS, st.none() | WHICH), min_size=1, max_size=4))
@@ -145,22 +172,28 @@ class BucketMachine(RuleBasedStateMachine):
             for key, version in named
         )
         answer = self.call("POST", body=f"<Delete>{listed}</Delete>".encode(), delete="")
-        told = answer.body.split(b"<Deleted>")[1:]
-        assert len(told) == len(named), answer.body
-        for (key, version), line in zip(named, told, strict=True):
-            marker = element(Answer(200, {}, line), "DeleteMarkerVersionId") or None
+        told = iter(answer.body.split(b"<Deleted>")[1:])
+        refused = 0
+        for key, version in named:
+            found = self.model.named(key, version)
+            if version is not None and found is not None and found.keeps_its_place(bypass=False):
+                refused += 1
+                continue
+            marker = element(Answer(200, {}, next(told)), "DeleteMarkerVersionId") or None
             if version is None:
                 self.model.delete(key, marker)
             else:
                 gone = self.model.remove(key, version)
                 assert marker == (version if gone is not None and gone.is_marker else None)
+        assert answer.body.count(b"<Code>AccessDenied</Code>") == refused
+        assert next(told, None) is None
 
-    @rule(key=KEYS, which=st.none() | WHICH, to=KEYS, replace=st.booleans())
-    def copy(self, key: str, which: int | str | None, to: str, replace: bool) -> None:  # noqa: FBT001
+    @rule(key=KEYS, which=st.none() | WHICH, to=KEYS, renew=st.booleans())
+    def copy(self, key: str, which: int | str | None, to: str, renew: bool) -> None:  # noqa: FBT001
         version = None if which is None else self.pick(key, which)
         source = f"/{self.bucket}/{key}" + (f"?versionId={version}" if version else "")
         headers = {"x-amz-copy-source": source}
-        if replace or key == to:
+        if renew or key == to:
             headers |= {"x-amz-metadata-directive": "REPLACE", "x-amz-meta-note": "copied"}
         answer = self.call("PUT", to, headers=headers)
         found = self.model.named(key, version)
@@ -174,13 +207,6 @@ class BucketMachine(RuleBasedStateMachine):
             new = Kept("", found.body, found.etag, note, found.tags)
             self.model.add(to, new, answer.headers.get("x-amz-version-id"))
 
-    def status_of_source(self, found: Kept | None, version: str | None) -> int:
-        if found is None:
-            return 404
-        if found.is_marker:
-            return 404 if version is None else 400
-        return 200
-
     @rule(key=KEYS, which=st.none() | WHICH, tags=TAGS)
     def tag(self, key: str, which: int | str | None, tags: dict[str, str]) -> None:
         version = None if which is None else self.pick(key, which)
@@ -191,14 +217,7 @@ class BucketMachine(RuleBasedStateMachine):
         assert answer.status == self.status_of_read(found, version, 200)
         if answer.status == 200:
             assert found is not None
-            self.model.amend(key, found, Kept(found.id, found.body, found.etag, found.note, tags))
-
-    def status_of_read(self, found: Kept | None, version: str | None, good: int) -> int:
-        if found is None:
-            return 404
-        if found.is_marker:
-            return 404 if version is None else 405
-        return good
+            self.model.amend(key, found, replace(found, tags=tags))
 
     @rule(target=uploads, key=KEYS)
     def begin(self, key: str) -> str:
@@ -277,28 +296,22 @@ class BucketMachine(RuleBasedStateMachine):
         assert (answer.body, answer.headers["etag"]) == (found.body, f'"{found.etag}"')
         assert answer.headers.get("x-amz-meta-note", "") == found.note
         assert answer.headers.get("x-amz-tagging-count", "0") == str(len(found.tags))
+        self.look_at_lock(found, answer)
         tags = self.call("GET", key, tagging="", versionId=version)
         assert {name.decode(): value.decode() for name, value in _TAG.findall(tags.body)} == found.tags
+
+    def look_at_lock(self, found: Kept, answer: Answer) -> None:
+        assert answer.headers.get("x-amz-object-lock-mode", "") == found.mode
+        if found.until > TOMORROW:
+            assert answer.headers["x-amz-object-lock-retain-until-date"].startswith(f"{found.until}-01-01")
+        if found.hold:
+            assert answer.headers["x-amz-object-lock-legal-hold"] == "ON"
 
     @rule(limit=st.integers(1, 5))
     def list_versions(self, limit: int) -> None:
         assert [entry for page in self.version_pages(limit) for entry in page] == [
             (each.is_marker, key, each.id, latest) for key, each, latest in self.model.versions()
         ]
-
-    def version_pages(self, limit: int) -> Iterator[list[tuple[bool, str, str, bool]]]:
-        key: str | None = None
-        version: str | None = None
-        while True:
-            answer = self.call("GET", versions="", max_keys=str(limit), key_marker=key, version_id_marker=version)
-            found = _LISTED.findall(answer.body)
-            assert len(found) <= limit
-            yield [
-                (each[0] == b"DeleteMarker", each[1].decode(), each[2].decode(), each[3] == b"true") for each in found
-            ]
-            if element(answer, "IsTruncated") == "false":
-                return
-            key, version = element(answer, "NextKeyMarker"), element(answer, "NextVersionIdMarker")
 
     @rule()
     def list_objects(self) -> None:
@@ -316,21 +329,10 @@ class BucketMachine(RuleBasedStateMachine):
         self.check_database()
         if self.model.chains:
             assert self.call("DELETE").status == 409
-        for key, each, _ in self.model.versions():
-            self.call("DELETE", key, versionId=each.id)
-        assert self.call("DELETE").status == 204
-
-    def check_database(self) -> None:
-        (held,) = self.store.rows(
-            "SELECT coalesce(sum(d.objects), 0), coalesce(sum(d.bytes), 0) FROM usage_delta d JOIN bucket b "
-            "ON b.id = d.bucket WHERE b.name = ?",
-            self.bucket,
-        )
-        assert held == self.model.usage()
-        keyring = Keyring.open(self.store.home.keys)
-        with closing(Database(self.store.home.meta / "meta.db")) as database:
-            found = check.run(database.reader(), Context(frozenset(keyring.wrapping.keys), 0))
-        assert found == []
+        if not any(each.hold or each.mode for _, each, _ in self.model.versions()):
+            for key, each, _ in self.model.versions():
+                self.call("DELETE", key, versionId=each.id)
+            assert self.call("DELETE").status == 204
 
 
 GONE: dict[int, bytes] = {}

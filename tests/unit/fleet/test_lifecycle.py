@@ -12,11 +12,11 @@ from cyxcloud.core.clock import ManualClock, SystemClock
 from cyxcloud.core.ids import AccountId, BucketId, UploadId, VersionId
 from cyxcloud.core.worker import Idle
 from cyxcloud.meta import bucket_config as stored_config
-from cyxcloud.meta import bucket_work, buckets, changes, heads, listing, uploads, usage
+from cyxcloud.meta import bucket_work, buckets, heads, listing, uploads, usage
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketFlags, BucketRow, NewUpload, UploadState, Versioning
 from cyxcloud.objects import delete, lifecycle_work
-from cyxcloud.objects.attributes import Attributes, Lock
+from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.delete import Removal, Remover
 from cyxcloud.objects.lifecycle import LIFECYCLE, Criteria, Expiration, Noncurrent, Rule, Rules, Tag, Transition
 from fleet import lifecycle as worker_module
@@ -53,15 +53,13 @@ class Bench:
         value = LIFECYCLE.encode(rules)
         await store.change(lambda conn: stored_config.put(conn, BUCKET.id, LIFECYCLE.name, value))
 
-    async def versioned(
-        self, versioning: Versioning = Versioning.ENABLED, flags: BucketFlags = BucketFlags.NONE
-    ) -> None:
+    async def versioned(self, versioning: Versioning = Versioning.ENABLED) -> None:
         store = await self.objects.ready()
 
         def change(conn: Connection) -> None:
             row = buckets.read_by_id(conn, BUCKET.id)
             assert row is not None
-            buckets.change(conn, row, versioning=versioning, flags=flags)
+            buckets.change(conn, row, versioning=versioning, flags=BucketFlags.NONE)
 
         await store.change(change)
 
@@ -207,35 +205,6 @@ async def test_transitions_are_shown_by_versions_and_listings(bench: Bench) -> N
     head = heads.read(bench.reader, BUCKET.id, b"a")
     assert head is not None
     assert head.storage_class == "GLACIER"
-
-
-async def test_expiration_and_transition_are_told_to_who_follows_the_bucket(bench: Bench) -> None:
-    await bench.versioned()
-    store = await bench.objects.ready()
-    await store.change(lambda conn: changes.follow(conn, BUCKET.id, "reader"))
-    await bench.put(b"a")
-    await bench.put(b"a")
-    await bench.rules(
-        transitions=(Transition("GLACIER", 1),), expiration=Expiration(days=2), noncurrent_expiration=Noncurrent(3)
-    )
-    for _ in range(3):
-        await bench.after(1)
-    told = [change.event for change in changes.read(bench.reader, BUCKET.id, 2, 10)]
-    assert told == ["LifecycleTransition", "LifecycleExpiration:DeleteMarkerCreated", "LifecycleExpiration:Delete"]
-
-
-async def test_locked_version_is_left(bench: Bench) -> None:
-    await bench.versioned(flags=BucketFlags.OBJECT_LOCK)
-    lock = Lock("COMPLIANCE", bench.store_clock.now_ms() + int(5 * DAY * 1000))
-    await bench.objects.put_object(BUCKET, b"a", b"x", BUCKET.account, Attributes(lock=lock))
-    await bench.put(b"b")
-    for key in (b"a", b"b"):
-        await bench.delete(key)
-    await bench.rules(noncurrent_expiration=Noncurrent(1))
-    await bench.after(2)
-    assert (bench.chain(b"a"), bench.chain(b"b")) == (["marker", "STANDARD"], ["marker"])
-    await bench.after(4)
-    assert bench.chain(b"a") == ["marker"]
 
 
 async def test_unfinished_uploads_under_the_prefix_are_aborted(bench: Bench) -> None:

@@ -57,7 +57,7 @@ def test_authorize_in_a_plain_bucket_is_for_its_account_alone(permission: Permis
 @pytest.mark.parametrize("permission", Permission)
 def test_authorize_without_a_bucket_only_what_needs_none(permission: Permission) -> None:
     assert authorize(MAIN, permission, None).allowed == (permission in WITHOUT_A_BUCKET)
-    assert not authorize(ANONYMOUS, permission, None).allowed
+    assert authorize(ANONYMOUS, permission, None).allowed == (permission is Permission.LIST_ALL_MY_BUCKETS)
 
 
 def test_every_refusal_has_a_reason_of_its_own() -> None:

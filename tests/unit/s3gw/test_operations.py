@@ -26,16 +26,18 @@ BUILT = words(
     """ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject
     PostObject DeleteObjects CopyObject GetObjectAttributes ListObjects ListObjectsV2 CreateMultipartUpload UploadPart
     UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
-    GetBucketCors PutBucketCors DeleteBucketCors
+    GetBucketCors PutBucketCors DeleteBucketCors GetBucketRequestPayment PutBucketRequestPayment
+    GetBucketWebsite PutBucketWebsite DeleteBucketWebsite
     GetObjectTagging PutObjectTagging DeleteObjectTagging GetBucketTagging PutBucketTagging DeleteBucketTagging
     GetObjectLockConfiguration PutObjectLockConfiguration GetObjectRetention PutObjectRetention GetObjectLegalHold
     PutObjectLegalHold GetBucketNotificationConfiguration PutBucketNotificationConfiguration
+    GetBucketInventoryConfiguration ListBucketInventoryConfigurations PutBucketInventoryConfiguration
+    DeleteBucketInventoryConfiguration
     GetBucketVersioning PutBucketVersioning ListObjectVersions GetBucketAcl PutBucketAcl GetObjectAcl PutObjectAcl
     GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
     GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetPublicAccessBlock PutPublicAccessBlock
     DeletePublicAccessBlock
-    GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject
-    GetBucketLogging PutBucketLogging"""
+    GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject"""
 )
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
 REFUSED = {

@@ -16,7 +16,6 @@ SSE_C = "x-amz-server-side-encryption-customer-algorithm"
         ("CreateBucket", "x-amz-bucket-namespace", "account-regional"),
         ("PutObject", "x-amz-server-side-encryption", "aws:kms"),
         ("PutObject", "x-amz-server-side-encryption-bucket-key-enabled", "true"),
-        ("PutObject", "x-amz-website-redirect-location", "/x"),
         ("PutObject", SSE_C, "AES256"),
         ("GetObject", SSE_C, "AES256"),
         ("HeadObject", SSE_C, "AES256"),

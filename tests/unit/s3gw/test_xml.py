@@ -157,6 +157,16 @@ def test_copy_documents() -> None:
     assert part["LastModified"] == copied["LastModified"]
 
 
+def test_list_objects_names_each_owner_or_one_for_all() -> None:
+    lines = tuple(ObjectLine(key, 1, ETAG, THEN, "STANDARD") for key in (b"a", b"b", b"c"))
+    mixed = parse("ListObjects", xml.list_objects(page(lines=lines, owners=[OWNER, OTHER, OWNER])))
+    assert [each["Owner"]["ID"] for each in mixed["Contents"]] == ["testid", "alt", "testid"]
+    same = parse("ListObjects", xml.list_objects(page(lines=lines, owners=[OTHER])))
+    assert [each["Owner"]["ID"] for each in same["Contents"]] == ["alt"] * 3
+    without = parse("ListObjectsV2", xml.list_objects_v2(page(lines=lines)))
+    assert [each.get("Owner") for each in without["Contents"]] == [None] * 3
+
+
 def test_list_parts_document() -> None:
     lines = (PartLine(2, 5, "e2", THEN, CRC32), PartLine(4, 6, "e4", THEN, None))
     written = xml.list_parts(PartPage("b", ODD, "u", OWNER, OTHER, "STANDARD", 1, 2, True, lines, "CRC32", "COMPOSITE"))
