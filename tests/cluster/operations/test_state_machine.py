@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, initialize, rule, run_state_machine_as_test
 
 from tests.cluster.inprocess import InProcessStore
 from tests.cluster.operations.calls import PART, Answer, content
@@ -30,7 +30,8 @@ from tests.cluster.operations.model import (
     multipart_etag_of,
 )
 
-KEYS = st.sampled_from(["a", "a/b", "a/c", "b"])
+# One of them often, so that chains grow.
+KEYS = st.sampled_from(["a", "a", "a", "a/b", "a/c", "b"])
 # Empty, inline and coded into shards.
 BODIES = st.builds(content, st.sampled_from([0, 7, 7, 20_000]), st.integers(0, 3))
 TAGS = st.dictionaries(st.sampled_from("xyz"), st.sampled_from(["", "1", "2"]), max_size=2)
@@ -48,7 +49,13 @@ class BucketMachine(Asking):
         super().__init__()
         self.parts: dict[str, tuple[str, dict[int, bytes]]] = {}
 
-    @rule(status=st.sampled_from([ENABLED, ENABLED, SUSPENDED]))
+    @initialize(status=st.sampled_from([OFF, ENABLED, ENABLED, SUSPENDED]), body=BODIES)
+    def begin_with_an_object(self, status: str, body: bytes) -> None:
+        self.put("a", body, {}, "first")
+        if status != OFF:
+            self.configure(status)
+
+    @rule(status=st.sampled_from([ENABLED, SUSPENDED]))
     def configure(self, status: str) -> None:
         document = f"<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>".encode()
         refused = self.model.locks and status == SUSPENDED
@@ -339,7 +346,7 @@ GONE: dict[int, bytes] = {}
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(12, id="bounded"), pytest.param(2000, id="full", marks=pytest.mark.long)]
+    "examples", [pytest.param(25, id="bounded"), pytest.param(20_000, id="full", marks=pytest.mark.long)]
 )
 def test_a_bucket_holds_what_a_dict_would(store: InProcessStore, examples: int) -> None:
     machine = type("Machine", (BucketMachine,), {"store": store})

@@ -250,3 +250,34 @@ def test_version_ids_that_were_never_given_out(store: InProcessStore, client: An
         for method in ("GET", "DELETE"):
             assert raw(store, method, f"/{versioned}/k", query=(("versionId", text),)).code == "InvalidArgument"
     assert body_of(client, versioned) == b"body"
+
+
+def test_null_versions_that_are_replaced_give_up_their_bytes(store: InProcessStore, client: Any, bucket: str) -> None:
+    """By another null version, then by a null marker: each blob is queued, and nothing of it is counted any more."""
+
+    def blobs() -> set[int]:
+        query = "SELECT v.seg_blob FROM version v JOIN bucket b ON b.id = v.bucket WHERE b.name = ? AND v.size > 0"
+        return {row[0] for row in store.rows(query, bucket)}
+
+    put(client, bucket, body=content(40_000, 1))
+    gone = blobs()
+    configure(client, bucket, "Suspended")
+    put(client, bucket, body=content(40_000, 2))
+    gone |= blobs()
+    client.delete_object(Bucket=bucket, Key="k")
+    assert blobs() == set()
+    queued = {row[0] for row in store.rows("SELECT blob FROM deletion")}
+    assert len(gone) == 2
+    assert gone <= queued
+    query = "SELECT sum(objects), sum(bytes) FROM usage_delta d JOIN bucket b ON b.id = d.bucket WHERE b.name = ?"
+    assert store.rows(query, bucket) == [(1, 0)], "the marker"
+
+
+def test_a_null_version_has_no_other_name(store: InProcessStore, client: Any, bucket: str) -> None:
+    put(client, bucket)
+    query = "SELECT v.id FROM version v JOIN bucket b ON b.id = v.bucket WHERE b.name = ?"
+    ((number,),) = store.rows(query, bucket)
+    with refused("NoSuchVersion", 404):
+        client.get_object(Bucket=bucket, Key="k", VersionId=f"{number:016x}")
+    client.delete_object(Bucket=bucket, Key="k", VersionId=f"{number:016x}")
+    assert body_of(client, bucket) == b"body"
