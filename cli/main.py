@@ -14,6 +14,7 @@ from cli import (
     doctor,
     keyring_commands,
     keys,
+    kms,
     meta,
     nodes,
     object_health,
@@ -41,6 +42,7 @@ app.add_typer(meta.app, name="meta")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="key")
 app.add_typer(buckets.app, name="bucket")
+app.add_typer(kms.app, name="kms")
 app.add_typer(keyring_commands.app, name="keys")
 app.add_typer(nodes.app, name="node")
 app.add_typer(disks.app, name="disk")

@@ -10,7 +10,10 @@ from cli.home import Home
 from cli.store import open_existing
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.meta.connection import Connection
+from cyxcloud.objects.kms import ensure_key as ensure_kms_key
 
+# What the suite encrypts under where its configuration names no keys.
+KMS_KEYS = ("testkey-1", "testkey-2")
 NEEDED = ("user_id", "access_key", "secret_key")
 
 
@@ -31,12 +34,14 @@ def users_of(conf: Path) -> list[tuple[NewUser, NewKey]]:
 
 
 def provision(conf: Path, data: Path) -> list[str]:
-    """Makes them, running store or stopped; safe to repeat. Gives their ids."""
+    """Makes them, and the named keys of the suite, running store or stopped; safe to repeat. Gives their ids."""
     found = users_of(conf)
     now_ms = SystemClock().now_ms()
     with open_existing(Home.of([data])) as store:
 
         def request(conn: Connection) -> None:
+            for name in KMS_KEYS:
+                ensure_kms_key(conn, store.keyring, name, now_ms)
             for user, key in found:
                 ensure_key(conn, store.keyring, ensure_user(conn, user, now_ms), key, now_ms)
 

@@ -30,6 +30,7 @@ from cyxcloud.meta.room import Room
 from cyxcloud.meta.writer import Writer
 from cyxcloud.objects.bucket_cache import BucketCache
 from cyxcloud.objects.damage import DamageReports
+from cyxcloud.objects.kms import LocalKms
 from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
 from cyxcloud.objects.store import BlobMaps, Store, StoreClock
 from cyxcloud.objects.topology import Topology
@@ -133,6 +134,7 @@ class _Worker:
             chunk_reader=ChunkReader(plane, damage.report),
             topology=topology,
             wrapping=Wrapping(lambda: Keyring.open(spec.home / "keys").wrapping),
+            kms=LocalKms(reader, keyring, writer.submit, store_clock.now_ms),
             clock=store_clock,
             room=Room(spec.home / "meta"),
             delete_grace_seconds=spec.delete_grace_seconds,
@@ -225,6 +227,7 @@ class _Worker:
         if epochs.access != self.epochs.access:
             self.gateway.credentials.forget()
             store.accounts.forget()
+            store.kms.forget()
         if epochs.keys != self.epochs.keys:
             store.wrapping.reload()
         self.epochs = epochs

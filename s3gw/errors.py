@@ -109,7 +109,7 @@ class Code(Enum):
     INVALID_ENCRYPTION_ALGORITHM = (
         "InvalidEncryptionAlgorithmError",
         400,
-        "The encryption request you specified is not valid. The valid value is AES256.",
+        "The Encryption request you specified is not valid. Supported value: AES256.",
     )
     INVALID_LOCATION_CONSTRAINT = (
         "InvalidLocationConstraint",
@@ -170,6 +170,16 @@ class Code(Enum):
     INVALID_VERSION = ("InvalidVersion", 400, "Invalid version id specified")
     INVALID_WRITE_OFFSET = ("InvalidWriteOffset", 400, "The write offset value that you specified does not match.")
     KEY_TOO_LONG = ("KeyTooLongError", 400, "Your key is too long")
+    KMS_DISABLED = (
+        "KMS.DisabledException",
+        400,
+        "The request was rejected because the specified KMS key is not enabled.",
+    )
+    KMS_NOT_FOUND = (
+        "KMS.NotFoundException",
+        400,
+        "The request was rejected because the specified entity or resource could not be found.",
+    )
     MALFORMED_ACL = (
         "MalformedACLError",
         400,

@@ -68,6 +68,9 @@ COMMON_HEADER_PREFIXES = ("x-amz-meta-", "x-amz-sdk-")
 
 _SSE_C = """x-amz-server-side-encryption-customer-algorithm x-amz-server-side-encryption-customer-key
     x-amz-server-side-encryption-customer-key-md5 """
+# Of parts and completions: an upload has decided when it began.
+_AS_BEGUN = """x-amz-server-side-encryption x-amz-server-side-encryption-aws-kms-key-id
+    x-amz-server-side-encryption-context x-amz-server-side-encryption-bucket-key-enabled """
 _SOURCE_SSE_C = _SSE_C.replace("x-amz-", "x-amz-copy-source-")
 _GRANTS = """x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write
     x-amz-grant-write-acp """
@@ -215,9 +218,25 @@ BUCKET_ROWS = (
     _row("GetBucketCors", "GET /b?cors", P.GET_BUCKET_CORS, handler="get_bucket_cors"),
     _row("PutBucketCors", "PUT /b?cors", P.PUT_BUCKET_CORS, XML, handler="put_bucket_cors"),
     _row("DeleteBucketCors", "DELETE /b?cors", P.PUT_BUCKET_CORS, handler="delete_bucket_cors"),
-    _row("GetBucketEncryption", "GET /b?encryption", P.GET_ENCRYPTION_CONFIGURATION),
-    _row("PutBucketEncryption", "PUT /b?encryption", P.PUT_ENCRYPTION_CONFIGURATION, XML),
-    _row("DeleteBucketEncryption", "DELETE /b?encryption", P.PUT_ENCRYPTION_CONFIGURATION),
+    _row(
+        "GetBucketEncryption",
+        "GET /b?encryption",
+        P.GET_ENCRYPTION_CONFIGURATION,
+        handler="get_bucket_encryption",
+    ),
+    _row(
+        "PutBucketEncryption",
+        "PUT /b?encryption",
+        P.PUT_ENCRYPTION_CONFIGURATION,
+        XML,
+        handler="put_bucket_encryption",
+    ),
+    _row(
+        "DeleteBucketEncryption",
+        "DELETE /b?encryption",
+        P.PUT_ENCRYPTION_CONFIGURATION,
+        handler="delete_bucket_encryption",
+    ),
     _row("GetBucketIntelligentTieringConfiguration", "GET /b?intelligent-tiering&id", P.GET_INTELLIGENT_TIERING),
     _row("ListBucketIntelligentTieringConfigurations", "GET /b?intelligent-tiering", P.GET_INTELLIGENT_TIERING),
     _row("PutBucketIntelligentTieringConfiguration", "PUT /b?intelligent-tiering", P.PUT_INTELLIGENT_TIERING, XML),
@@ -444,14 +463,21 @@ OBJECT_ROWS = (
         handler="create_multipart_upload",
         headers=_NEW_OBJECT,
     ),
-    _row("UploadPart", "PUT /b/k?uploadId&partNumber", P.PUT_OBJECT, STREAM, handler="upload_part", headers=_SSE_C),
+    _row(
+        "UploadPart",
+        "PUT /b/k?uploadId&partNumber",
+        P.PUT_OBJECT,
+        STREAM,
+        handler="upload_part",
+        headers=_SSE_C + _AS_BEGUN,
+    ),
     _row(
         "UploadPartCopy",
         "PUT /b/k?uploadId&partNumber",
         P.PUT_OBJECT,
         handler="upload_part_copy",
         source=("x-amz-copy-source",),
-        headers=_SSE_C + _COPY_SOURCE + "x-amz-copy-source-range",
+        headers=_SSE_C + _AS_BEGUN + _COPY_SOURCE + "x-amz-copy-source-range",
     ),
     _row(
         "CompleteMultipartUpload",
@@ -459,7 +485,7 @@ OBJECT_ROWS = (
         P.PUT_OBJECT,
         XML,
         handler="complete_multipart_upload",
-        headers=_SSE_C + "x-amz-mp-object-size",
+        headers=_SSE_C + _AS_BEGUN + "x-amz-mp-object-size",
     ),
     _row("AbortMultipartUpload", "DELETE /b/k?uploadId", P.ABORT_MULTIPART_UPLOAD, handler="abort_multipart_upload"),
     _row(

@@ -79,6 +79,9 @@ SELECT every.owner, every.blob FROM {_EVERY_SEGMENT}
 LEFT JOIN blob b ON b.id = every.blob LEFT JOIN inline i ON i.blob = every.blob
 WHERE every.first < 0 OR every.first + every.length > COALESCE(b.size, length(i.body) - 16)"""  # noqa: S608
 _KEY_IDS = f"SELECT every.key_id, count(*) FROM {_EVERY_SEGMENT} WHERE every.mode = 1 GROUP BY every.key_id"  # noqa: S608
+_KMS_KEYS = f"""
+SELECT every.key_id, count(*) FROM {_EVERY_SEGMENT} LEFT JOIN kms_key k ON k.number = every.key_id
+WHERE every.mode = 2 AND k.number IS NULL GROUP BY every.key_id"""  # noqa: S608
 _UPLOADLESS = """
 SELECT DISTINCT p.upload FROM part p LEFT JOIN upload u ON u.id = p.upload WHERE u.id IS NULL"""
 _HOLDERLESS = """
@@ -128,6 +131,7 @@ def findings(conn: Connection, context: Context) -> Iterator[Finding]:
         Check.of(_PART_SIZES, lambda row: _upload(row[0], f"part {row[1]}: its size is not that of its segments")),
         Check.of(_OWNERLESS, partial(_explain_ownerless, context.due_at_ms)),
         Check.of(_BEYOND, _explain_beyond),
+        Check.of(_KMS_KEYS, _explain_kms_key),
         Check.of(_UPLOADLESS, lambda row: _upload(row[0], "has parts and no row")),
         Check.of(_HOLDERLESS, lambda row: _upload(row[0], "is being completed by a session that never was")),
         Check.of(_USAGE, _explain_usage),
@@ -203,6 +207,10 @@ def _drop_ownerless(owner: int, n: int, due_at_ms: int, conn: Connection) -> boo
 
 def _explain_beyond(row: Row) -> Finding:
     return Finding(Kind.SEGMENT, f"a segment of {named(row[0])}", f"reaches beyond its blob {named(row[1])}")
+
+
+def _explain_kms_key(row: Row) -> Finding:
+    return Finding(Kind.KEY, f"named key {row[0]}", f"is not there; {row[1]} segments are under it")
 
 
 def _explain_usage(row: Row) -> Finding:

@@ -17,8 +17,9 @@ _ONLY = 1
 
 
 class Epoch(StrEnum):
-    """TOPOLOGY: nodes and placements. ACCESS: accounts and access keys. KEYS: the wrapping keys in DIR/keys. SNAPSHOT:
-    the last snapshot begun; a database that says less than a pointer on the nodes is an old copy."""
+    """TOPOLOGY: nodes and placements. ACCESS: accounts, access keys and named keys. KEYS: the wrapping keys in
+    DIR/keys. SNAPSHOT: the last snapshot begun; a database that says less than a pointer on the nodes is an old
+    copy."""
 
     TOPOLOGY = "topology"
     ACCESS = "access"

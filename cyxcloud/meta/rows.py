@@ -253,6 +253,17 @@ class KeyRow:
     description: str
 
 
+class KmsKeyRow(NamedTuple):
+    """A named key of SSE-KMS; `secret` is sealed by the keyring."""
+
+    number: int
+    name: str
+    state: str
+    created_at_ms: int
+    description: str
+    secret: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRow:
     number: int

@@ -1,8 +1,8 @@
-"""Copies write no bytes: the new version or part gets segments of its own on the same blobs.
+"""Copies write no bytes where they can: the new version or part gets segments of its own on the same blobs.
 
-A blob is shared where nothing about its key changes; all that is stored now is under the keyring, so all of it is.
-Bytes are read, once, only for what cannot be derived: the ETag, checksum and CID of a range, or a checksum newly asked
-for.
+A blob is shared where source and target are under the same key, and neither is a customer's; else its bytes are
+encrypted anew into a blob of the target's (recoding.py). Of a shared one bytes are read, once, only for what cannot be
+derived: the ETag, checksum and CID of a range, or a checksum newly asked for.
 Between the read of the source's rows and the commit its blob may lose its last reference; the transaction then finds no
 row to count up, and the copy fails as if the source had not been there.
 """
@@ -11,68 +11,96 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from cyxcloud.core import checksums
 from cyxcloud.core.checksums import Algorithm, Hasher
 from cyxcloud.meta import blobs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import BlobGone
-from cyxcloud.meta.rows import SegmentRow, UploadRow, Versioning
-from cyxcloud.objects import get, intake, multipart, put
+from cyxcloud.meta.rows import SegmentRow, Versioning
+from cyxcloud.objects import get, intake, multipart, put, recoding
 from cyxcloud.objects.attributes import Attributes, Checksum, layout_beside
+from cyxcloud.objects.encryption import Sealing, shares_key
 from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
-from cyxcloud.objects.multipart import Content
+from cyxcloud.objects.multipart import Content, PartTarget
 from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.store import Store
 from cyxcloud.shards.cid import SegmentCid
 from cyxcloud.shards.frames import Buffer
 from cyxcloud.shards.plane import INLINE_BYTES as HASH_IN_LOOP_BYTES
 
+T = TypeVar("T")
+
 
 async def copy_object(
     store: Store, source: ObjectView, target: Target, attributes: Attributes, algorithm: Algorithm | None
 ) -> Stored:
     """`attributes` are the copy's headers and metadata; checksum and parts come from the source or are computed."""
-    content = await _whole(store, source, algorithm)
-    parts = source.attributes.parts if content.checksum == source.attributes.checksum else ()
+    content = await _whole(store, source, algorithm, target.sealing)
+    keeps_parts = content.taken is None and content.checksum == source.attributes.checksum
+    parts = source.attributes.parts if keeps_parts else ()
     layout = layout_beside(parts, [each.length for each in content.segments])
     attributes = replace(attributes, checksum=content.checksum, parts=parts, layout=layout)
+    attributes = replace(attributes, encryption=target.sealing.encryption)
     new = put.new_version(store, target, content.segments, content.etag, attributes)
 
     def commit(conn: Connection) -> Versioning:
-        blobs.share(conn, content.segments)
+        _hold(conn, store, content)
         return put.make_current(conn, store, new, target.conditions)
 
-    try:
-        versioning = await store.change(commit)
-    except BlobGone:
-        raise NoSuchKey from None
+    versioning = await _change(store, content, commit)
     return put.stored(new, content.checksum, versioning)
 
 
 async def copy_part(
-    store: Store, source: ObjectView, span: tuple[int, int], upload: UploadRow, number: int
+    store: Store, source: ObjectView, span: tuple[int, int], target: PartTarget
 ) -> tuple[str, int, Checksum | None]:
     """Source bytes [start, end) become a part. Its ETag, modification time and checksum."""
-    wanted = multipart.checksum_plan(upload).algorithm
-    content = await _range(store, source, span, Algorithm(wanted) if wanted else None)
-    row = multipart.new_part(store, upload, number, content)
+    wanted = multipart.checksum_plan(target.upload).algorithm
+    algorithm = Algorithm(wanted) if wanted else None
+    if shares_key(target.sealing, get.all_segments(store, source)):
+        content = await _range(store, source, span, algorithm)
+    else:
+        content = await recoding.encrypt_anew(store, source, span, algorithm, target.sealing)
+    row = multipart.new_part(store, target.upload, target.number, content)
 
     def commit(conn: Connection) -> None:
-        blobs.share(conn, content.segments)
+        _hold(conn, store, content)
         multipart.commit_part(conn, store, row)
 
-    try:
-        await store.change(commit)
-    except BlobGone:
-        raise NoSuchKey from None
+    await _change(store, content, commit)
     return content.etag, row.mtime_ms, content.checksum
 
 
-async def _whole(store: Store, source: ObjectView, algorithm: Algorithm | None) -> Content:
+def _hold(conn: Connection, store: Store, content: Content) -> None:
+    """In the transaction: the references that the copy holds, of shared blobs or of its own new one."""
+    if content.taken is None:
+        blobs.share(conn, content.segments)
+    else:
+        intake.insert(conn, store, content.taken)
+
+
+async def _change(store: Store, content: Content, commit: Callable[[Connection], T]) -> T:
+    try:
+        return await store.change(commit)
+    except BlobGone:
+        raise NoSuchKey from None
+    except BaseException:
+        if content.taken is not None:
+            await intake.discard(store, content.taken)
+        raise
+
+
+async def _whole(store: Store, source: ObjectView, algorithm: Algorithm | None, sealing: Sealing) -> Content:
     segments, checksum = get.all_segments(store, source), source.attributes.checksum
+    if not shares_key(sealing, segments):
+        if algorithm is None and checksum is not None:
+            algorithm = Algorithm(checksum.algorithm)
+        return await recoding.encrypt_anew(store, source, (0, source.version.size), algorithm, sealing)
     if algorithm is not None and (checksum is None or checksum.algorithm != algorithm.value):
         hasher = checksums.new_hasher(algorithm)
         async for piece in get.read_range(store, source, 0, source.version.size):
@@ -92,7 +120,7 @@ async def _range(store: Store, source: ObjectView, span: tuple[int, int], algori
         first, last = max(start, at) - at, min(end, at + segment.length) - at
         if first < last:
             cid = SegmentCid()
-            async for piece in get.read_segment(store, segment, first, last):
+            async for piece in get.read_segment(store, segment, source.customer, first, last):
                 await _feed(store, hashers, piece)
                 await _feed(store, [cid], piece)
             cut.append(segment._replace(offset=segment.offset + first, length=last - first, cid=cid.finish()))

@@ -106,3 +106,11 @@ class QuotaExceeded(ObjectsError):
 
 class InvalidRequest(ObjectsError):
     """The combination asked for makes no sense; the text says which."""
+
+
+class KmsKeyNotFound(ObjectsError):
+    """There is no such named key; the text says how it was named."""
+
+
+class KmsKeyDisabled(ObjectsError):
+    """The named key may not be used now."""

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta import blobs, reads, segments
 from cyxcloud.meta.reads import ObjectRead, VersionRef
 from cyxcloud.meta.rows import BucketRow, SegmentRow, VersionRow
 from cyxcloud.objects import attributes as attributes_codec
+from cyxcloud.objects import encryption
 from cyxcloud.objects.attributes import Attributes
+from cyxcloud.objects.encryption import CustomerKey
 from cyxcloud.objects.errors import InvalidPartNumber, NoSuchBucket, NoSuchKey
 from cyxcloud.objects.store import BlobMap, Store
 from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher, Buffer
@@ -24,11 +25,13 @@ from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher, Buffer
 
 @dataclass(frozen=True)
 class ObjectView:
-    """One version of one key, as a single statement saw it. `sealed` is the ciphertext of a single inline segment."""
+    """One version of one key, as a single statement saw it. `sealed` is the ciphertext of a single inline segment;
+    `customer` the key that the reader has given for it, and that was proven."""
 
     bucket: BucketRow
     version: VersionRow
     sealed: bytes | None = field(repr=False)
+    customer: CustomerKey | None = field(default=None, repr=False)
 
     @cached_property
     def attributes(self) -> Attributes:
@@ -83,14 +86,13 @@ def all_segments(store: Store, view: ObjectView) -> tuple[SegmentRow, ...]:
 async def read_range(store: Store, view: ObjectView, start: int, end: int) -> AsyncIterator[Buffer]:
     """Plaintext [start, end) of a view, in pieces of at most a chunk. Close the iterator when it is left early."""
     if view.sealed is not None:
-        assert view.version.segment is not None
-        yield _open_inline(store, view.version.segment, view.sealed, start, end)
+        yield read_small(store, view, start, end)
         return
     at = 0
     for segment in all_segments(store, view):
         first, last = max(start, at), min(end, at + segment.length)
         if first < last:
-            async for piece in read_segment(store, segment, first - at, last - at):
+            async for piece in read_segment(store, segment, view.customer, first - at, last - at):
                 yield piece
         at += segment.length
         if at >= end:
@@ -100,11 +102,14 @@ async def read_range(store: Store, view: ObjectView, start: int, end: int) -> As
 def read_small(store: Store, view: ObjectView, start: int, end: int) -> Buffer:
     """The same for an inline body, without waiting for anything."""
     assert view.sealed is not None
-    assert view.version.segment is not None
-    return _open_inline(store, view.version.segment, view.sealed, start, end)
+    segment = view.version.segment
+    assert segment is not None
+    return _open_inline(segment, _cipher(store, segment, view.customer), view.sealed, start, end)
 
 
-async def read_segment(store: Store, segment: SegmentRow, start: int, end: int) -> AsyncIterator[Buffer]:
+async def read_segment(
+    store: Store, segment: SegmentRow, customer: CustomerKey | None, start: int, end: int
+) -> AsyncIterator[Buffer]:
     """Plaintext [start, end) counted from the segment's own first byte."""
     start, end = start + segment.offset, end + segment.offset
     found = blob_map(store, segment)
@@ -113,10 +118,10 @@ async def read_segment(store: Store, segment: SegmentRow, start: int, end: int) 
         if sealed is None:
             raise NoSuchKey  # removed between two statements: as if the request had come after
         offset = segment.offset
-        yield _open_inline(store, segment, sealed, start - offset, end - offset)
+        yield _open_inline(segment, _cipher(store, segment, customer), sealed, start - offset, end - offset)
         return
     refs = (store.chunk_ref(found, index) for index in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)))
-    pieces = store.chunk_reader.read_blob(refs, _cipher(store, segment), start, end)
+    pieces = store.chunk_reader.read_blob(refs, _cipher(store, segment, customer), start, end)
     try:
         async for piece in pieces:
             yield piece
@@ -137,12 +142,11 @@ def blob_map(store: Store, segment: SegmentRow) -> BlobMap | None:
     return found
 
 
-def _cipher(store: Store, segment: SegmentRow) -> BlobCipher:
-    dek = store.wrapping.unwrap(segment.key_id, segment.blob, Mode(segment.mode), segment.dek)
-    return BlobCipher(segment.blob, dek)
+def _cipher(store: Store, segment: SegmentRow, customer: CustomerKey | None) -> BlobCipher:
+    return BlobCipher(segment.blob, encryption.unwrap(store, segment, customer))
 
 
-def _open_inline(store: Store, segment: SegmentRow, sealed: bytes, start: int, end: int) -> Buffer:
-    opened = _cipher(store, segment).open(0, 0, sealed)
+def _open_inline(segment: SegmentRow, cipher: BlobCipher, sealed: bytes, start: int, end: int) -> Buffer:
+    opened = cipher.open(0, 0, sealed)
     start, end = start + segment.offset, end + segment.offset
     return opened if end - start == len(opened) else memoryview(opened)[start:end]

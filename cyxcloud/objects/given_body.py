@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from hashlib import md5
 
+from cyxcloud.core import checksums
+from cyxcloud.core.checksums import Algorithm
+from cyxcloud.objects.attributes import Checksum
 from cyxcloud.objects.body import Digests
+from cyxcloud.shards.frames import Buffer
 
-Pieces = AsyncIterator[bytes]
+Pieces = AsyncIterator[bytes] | AsyncIterator[Buffer]
 
 
 class GivenBody:
     """Of pieces the length is not known before; they are asked for one by one, as the store has room for them."""
 
-    def __init__(self, given: bytes | Pieces) -> None:
+    def __init__(self, given: bytes | Pieces, algorithm: Algorithm | None = None) -> None:
         self.length: int | None = len(given) if isinstance(given, bytes) else None
         self._pieces = None if isinstance(given, bytes) else given
         self._left = memoryview(given if isinstance(given, bytes) else b"")
         self._md5 = md5(usedforsecurity=False)
+        self._algorithm = algorithm
+        self._hasher = None if algorithm is None else checksums.new_hasher(algorithm)
 
     async def fill(self, into: memoryview) -> int:
         filled = 0
@@ -33,9 +39,14 @@ class GivenBody:
 
     def digest(self, data: memoryview) -> None:
         self._md5.update(data)
+        if self._hasher is not None:
+            self._hasher.update(data)
 
     def finish(self) -> Digests:
-        return Digests(self._md5.digest())
+        if self._algorithm is None or self._hasher is None:
+            return Digests(self._md5.digest())
+        value = checksums.encode_digest(self._hasher.digest())
+        return Digests(self._md5.digest(), Checksum(self._algorithm.value, value))
 
     async def _more(self) -> bool:
         while not self._left:

@@ -20,7 +20,9 @@ from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta import blobs, repairs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BlobRow, ChunkRow, RepairRow, SegmentRow
+from cyxcloud.objects import encryption
 from cyxcloud.objects.body import Body, Digests
+from cyxcloud.objects.encryption import BY_KEYRING, Sealing
 from cyxcloud.objects.errors import ObjectTooLarge
 from cyxcloud.objects.store import Store
 from cyxcloud.shards import cid
@@ -41,6 +43,7 @@ class Taken:
 
     segment: SegmentRow
     digests: Digests
+    etag: str
     sealed: bytes | None = None
     chunks: tuple[WrittenChunk, ...] = ()
 
@@ -49,7 +52,7 @@ class Taken:
         return self.segment.length
 
 
-async def take(store: Store, body: Body) -> Taken:
+async def take(store: Store, body: Body, sealing: Sealing = BY_KEYRING) -> Taken:
     """Receives the body to its end. Raises what the body raises, QuorumLost, StorageFull, ObjectTooLarge."""
     if store.room is not None:
         store.room.assert_left()
@@ -60,26 +63,27 @@ async def take(store: Store, body: Body) -> Taken:
             buffer = bytearray(body.length)
             got = await body.fill(memoryview(buffer))
             await body.drain()
-            return _take_small(store, body, memoryview(buffer)[:got])
-    return await _Intake(store, body).run()
+            return _take_small(store, body, sealing, memoryview(buffer)[:got])
+    return await _Intake(store, body, sealing).run()
 
 
-def _take_small(store: Store, body: Body, plaintext: memoryview) -> Taken:
+def _take_small(store: Store, body: Body, sealing: Sealing, plaintext: memoryview) -> Taken:
     body.digest(plaintext)
     digests = body.finish()
     if not plaintext:
-        return Taken(empty_segment(), digests)
+        return Taken(empty_segment(), digests, digests.md5.hex())
     blob, dek = store.new_blob(), store.data_keys.new()
     sealed = BlobCipher(blob, dek).seal(0, plaintext)
-    segment = _segment(store, blob, dek, len(plaintext), [blake3(plaintext).digest()])
-    return Taken(segment, digests, sealed=sealed)
+    wrapped = encryption.wrap(store, sealing, blob, dek)
+    segment = _segment(blob, sealing.mode, wrapped, len(plaintext), [blake3(plaintext).digest()])
+    return Taken(segment, digests, encryption.etag(sealing, dek, digests.md5), sealed=sealed)
 
 
 class _Intake:
     """One body of more than a few KiB. The buffer of a chunk is filled while the one before is digested and encoded."""
 
-    def __init__(self, store: Store, body: Body) -> None:
-        self._store, self._body = store, body
+    def __init__(self, store: Store, body: Body, sealing: Sealing) -> None:
+        self._store, self._body, self._sealing = store, body, sealing
         self._dek = store.data_keys.new()
         self._sink = BlobSink(store.plane, store.new_blob(), self._dek)
         self._digesting: asyncio.Future[None] | None = None
@@ -97,8 +101,10 @@ class _Intake:
             await self._give_up()
             raise
         chunks = await self._sink.finish()
-        segment = _segment(self._store, self._sink.blob, self._dek, self._size, [each.digest for each in chunks])
-        return Taken(segment, digests, chunks=tuple(chunks))
+        hashes = [each.digest for each in chunks]
+        wrapped = encryption.wrap(self._store, self._sealing, self._sink.blob, self._dek)
+        segment = _segment(self._sink.blob, self._sealing.mode, wrapped, self._size, hashes)
+        return Taken(segment, digests, encryption.etag(self._sealing, self._dek, digests.md5), chunks=tuple(chunks))
 
     async def _receive(self, index: int) -> Taken | None:
         """Chunk after chunk to the end; a body that turns out to be small is taken as one."""
@@ -110,7 +116,7 @@ class _Intake:
                 raise ObjectTooLarge
             if index == 0 and got <= self._store.inline_bytes:
                 await self._body.drain()
-                small = _take_small(self._store, self._body, memoryview(buffer)[:got])
+                small = _take_small(self._store, self._body, self._sealing, memoryview(buffer)[:got])
                 await self._sink.abort()
                 return small
             if got:
@@ -200,6 +206,6 @@ def empty_segment() -> SegmentRow:
     return SegmentRow(NO_BLOB, 0, 0, b"", 0, Mode.SSE_S3, cid.chunks_cid(0, []))
 
 
-def _segment(store: Store, blob: BlobId, dek: bytes, size: int, chunk_digests: list[bytes]) -> SegmentRow:
-    key_id, wrapped = store.wrapping.wrap(blob, Mode.SSE_S3, dek)
-    return SegmentRow(blob, 0, size, wrapped, key_id, Mode.SSE_S3, cid.chunks_cid(size, chunk_digests))
+def _segment(blob: BlobId, mode: Mode, wrapped: tuple[int, bytes], size: int, chunk_digests: list[bytes]) -> SegmentRow:
+    key_id, dek = wrapped
+    return SegmentRow(blob, 0, size, dek, key_id, mode, cid.chunks_cid(size, chunk_digests))

@@ -23,6 +23,7 @@ from cyxcloud.objects import intake, put
 from cyxcloud.objects.attributes import Attributes, Checksum, Lock, PartInfo, layout_beside
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import WriteConditions
+from cyxcloud.objects.encryption import BY_KEYRING, Sealing
 from cyxcloud.objects.errors import (
     InvalidPart,
     InvalidPartOrder,
@@ -31,6 +32,7 @@ from cyxcloud.objects.errors import (
     PartTooSmall,
     StillCompleting,
 )
+from cyxcloud.objects.intake import Taken
 from cyxcloud.objects.part_checksums import ChecksumPlan, of_whole
 from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.store import Store
@@ -66,16 +68,19 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Segments that a part or a copy gets, and what a client is told of them."""
+    """Segments that a part or a copy gets, and what a client is told of them. `taken`: they are of a new blob, which
+    has no rows yet."""
 
     segments: tuple[SegmentRow, ...]
     etag: str
     checksum: Checksum | None
+    taken: Taken | None = None
 
 
 async def create(store: Store, target: Target, attributes: Attributes, plan: ChecksumPlan) -> UploadId:
     """The target's conditions are those of the completion, so none are looked at here."""
     upload = UploadId(store.ids.next())
+    attributes = replace(attributes, encryption=target.sealing.encryption)
     encoded = _encode(attributes, plan, target.storage_class)
     row = NewUpload(upload, target.bucket, target.key, target.account, store.clock.now_ms(), encoded)
     await store.change(lambda conn: uploads.create(conn, row))
@@ -90,13 +95,32 @@ def find(store: Store, bucket: BucketId, key: bytes, upload: UploadId) -> Upload
     return row
 
 
+def find_begun(store: Store, bucket: BucketId, key: bytes, upload: UploadId) -> UploadRow:
+    """An upload in whatever state. Raises NoSuchUpload."""
+    row = uploads.read(store.reader, upload)
+    if row is None or (row.bucket, row.key) != (bucket, key):
+        raise NoSuchUpload
+    return row
+
+
 _FROZEN = UploadState.COMPLETING
 
 
-async def put_part(store: Store, upload: UploadRow, number: int, body: Body) -> tuple[str, Checksum | None]:
+@dataclass(frozen=True, slots=True)
+class PartTarget:
+    """Where a part goes, and under whose key."""
+
+    upload: UploadRow
+    number: int
+    sealing: Sealing = BY_KEYRING
+
+
+async def put_part(
+    store: Store, upload: UploadRow, number: int, body: Body, sealing: Sealing = BY_KEYRING
+) -> tuple[str, Checksum | None]:
     """Its ETag and checksum. Raises NoSuchUpload where the upload ended meanwhile."""
-    taken = await intake.take(store, body)
-    content = Content((taken.segment,), taken.digests.md5.hex(), taken.digests.checksum)
+    taken = await intake.take(store, body, sealing)
+    content = Content((taken.segment,), taken.etag, taken.digests.checksum)
     row = new_part(store, upload, number, content)
 
     def commit(conn: Connection) -> None:
@@ -256,6 +280,13 @@ def part_checksum(row: PartRow) -> Checksum | None:
     return attributes_codec.decode(row.attributes).checksum
 
 
+def has_checksums(store: Store, row: UploadRow) -> bool:
+    """Whether the upload, or a part of it, was sent with a checksum."""
+    if checksum_plan(row).algorithm:
+        return True
+    return any(part_checksum(each) is not None for each in parts.all_of(store.reader, row.id))
+
+
 def checksum_plan(row: UploadRow) -> ChecksumPlan:
     claimed = attributes_codec.decode(row.attributes).checksum
     return ChecksumPlan(claimed.algorithm, claimed.type) if claimed else ChecksumPlan()
@@ -267,6 +298,10 @@ def initiator(row: UploadRow) -> AccountId:
 
 def begun_lock(row: UploadRow) -> Lock | None:
     return attributes_codec.decode(row.attributes).lock
+
+
+def begun_with(row: UploadRow) -> Attributes:
+    return attributes_codec.decode(row.attributes)
 
 
 def storage_class(row: UploadRow) -> str:

@@ -18,6 +18,7 @@ from cyxcloud.objects import intake, locking, quota
 from cyxcloud.objects.attributes import Attributes, Checksum
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
+from cyxcloud.objects.encryption import BY_KEYRING, Sealing
 from cyxcloud.objects.store import Store
 from cyxcloud.shards import cid
 
@@ -37,6 +38,7 @@ class Target:
     conditions: WriteConditions = NO_WRITE_CONDITIONS
     storage_class: str = STANDARD
     cause: Cause = OF_THE_STORE
+    sealing: Sealing = BY_KEYRING
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ class Stored:
 
 async def put_object(store: Store, target: Target, body: Body, attributes: Attributes) -> Stored:
     """Raises PreconditionFailed, NoSuchKey (If-Match on nothing), BucketGone, QuorumLost, and what the body raises."""
-    taken = await intake.take(store, body)
-    digests = taken.digests
-    if digests.checksum is not None:
-        attributes = replace(attributes, checksum=digests.checksum)
-    new = new_version(store, target, (taken.segment,), digests.md5.hex(), attributes)
+    taken = await intake.take(store, body, target.sealing)
+    checksum = taken.digests.checksum
+    if checksum is not None or target.sealing.encryption is not None:
+        attributes = replace(attributes, checksum=checksum, encryption=target.sealing.encryption)
+    new = new_version(store, target, (taken.segment,), taken.etag, attributes)
 
     def commit(conn: Connection) -> Versioning:
         intake.insert(conn, store, taken)

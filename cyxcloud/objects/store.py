@@ -18,6 +18,7 @@ from cyxcloud.meta.rows import BlobRow, ChunkRow, SegmentRow
 from cyxcloud.meta.writer import BoundWriter
 from cyxcloud.objects.accounts import Accounts
 from cyxcloud.objects.bucket_cache import BucketCache
+from cyxcloud.objects.kms import Kms, NoKeys
 from cyxcloud.objects.topology import Topology
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.shards.frames import CHUNK_BYTES, DEK_BYTES
@@ -38,6 +39,9 @@ MAX_AHEAD_MS = 30_000
 MAX_READ_SECONDS = 5.0
 # Chunk lists are immutable but for where they lie; a cached list is 100 bytes a chunk, so this is some 40 MB at most.
 MAX_CACHED_CHUNKS = 200_000
+# Copies that are encrypted anew read and write at once: few enough that their readers never hold all the memory that
+# their writers wait for, nor the other way round.
+RECODED_AT_ONCE = 2
 
 
 class StoreClock:
@@ -137,6 +141,7 @@ class Store:
     topology: Topology
     wrapping: Wrapping
     clock: StoreClock
+    kms: Kms = field(default_factory=NoKeys)
     room: Room | None = None  # of the metadata, where it lies on a disk of this box
     inline_bytes: int = INLINE_BYTES
     delete_grace_seconds: float = DELETE_GRACE_SECONDS
@@ -146,6 +151,7 @@ class Store:
     maps: BlobMaps = field(default_factory=BlobMaps)
     completing: dict[UploadId, asyncio.Event] = field(default_factory=dict)
     data_keys: KeySource = field(default_factory=KeySource)
+    recoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECODED_AT_ONCE))
     accounts: Accounts = field(init=False)
 
     def __post_init__(self) -> None:

@@ -12,10 +12,11 @@ from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.conditions import check_copy_source
 from cyxcloud.objects.errors import NoSuchKey
 from cyxcloud.objects.get import ObjectView
+from cyxcloud.objects.multipart import PartTarget
 from cyxcloud.objects.put import Target
 from cyxcloud.objects.quota import PartOf, check_early
 from cyxcloud.objects.rights import Permission
-from s3gw import locks, tagging, xml
+from s3gw import encryption, locks, tagging, xml
 from s3gw import request as req
 from s3gw.acl_headers import new_object, with_acl
 from s3gw.authority import demand_owner, demand_reading
@@ -31,7 +32,6 @@ from s3gw.version_ids import version_ref
 
 MAX_COPY_BYTES = 5 << 30
 SOURCE = "x-amz-copy-source"
-_ENCRYPTED = {"x-amz-server-side-encryption": "AES256"}
 
 
 def _source(ctx: RequestContext) -> ObjectView:
@@ -47,7 +47,7 @@ def _source(ctx: RequestContext) -> ObjectView:
     expected = ctx.headers.get("x-amz-source-expected-bucket-owner")
     if expected is not None:
         demand_owner(ctx, bucket, expected)
-    view = _opened_source(found, named)
+    view = encryption.unlocked_source(ctx, _opened_source(found, named))
     check_copy_source(req.copy_source_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
     demand_readable(ctx, view)
     return view
@@ -77,6 +77,7 @@ async def copy_object(ctx: RequestContext) -> Response:
         )
     replaces = req.replaces_metadata(ctx.headers)
     changes = "x-amz-storage-class" in ctx.headers or req.REDIRECT_LOCATION in ctx.headers
+    changes = changes or encryption.is_asked(ctx.headers)
     onto_itself = (version.bucket, version.key) == (ctx.bucket.id, ctx.key)
     # A version that is named becomes the current one: that is how an older one is put back.
     puts_back = ctx.bucket.versioning is not Versioning.OFF and "?versionId=" in ctx.headers[SOURCE]
@@ -97,14 +98,16 @@ async def copy_object(ctx: RequestContext) -> Response:
         req.write_conditions(ctx.headers),
         req.storage_class(ctx.headers),
         ctx.cause("ObjectCreated:Copy"),
+        await encryption.sealing_of_new(ctx),
     )
     stored = await copy.copy_object(ctx.store, source, target, with_acl(attributes, owned), named_algorithm(ctx))
     headers = {name: value for name, value in stored_headers(stored).items() if name in _ANSWERED}
+    headers |= encryption.answer(ctx.headers, target.sealing.encryption, context=True)
     headers |= source_version_headers(source.bucket, version)
     return xml_response(xml.copy_object(stored.etag, stored.mtime_ms, stored.checksum), headers=headers)
 
 
-_ANSWERED = frozenset({"x-amz-server-side-encryption", "x-cyx-cid", VERSION_HEADER})
+_ANSWERED = frozenset({"x-cyx-cid", VERSION_HEADER})
 
 
 def _kept(source: ObjectView) -> Attributes:
@@ -136,6 +139,8 @@ async def upload_part_copy(ctx: RequestContext) -> Response:
     if span[1] - span[0] > MAX_COPY_BYTES:
         raise S3Error(Code.ENTITY_TOO_LARGE)
     check_early(ctx.store, ctx.bucket, ctx.key, span[1] - span[0], PartOf(upload.id, number))
-    etag, mtime_ms, checksum = await copy.copy_part(ctx.store, source, span, upload, number)
-    headers = _ENCRYPTED | source_version_headers(source.bucket, source.version)
+    part = PartTarget(upload, number, await encryption.sealing_of_part(ctx, upload))
+    etag, mtime_ms, checksum = await copy.copy_part(ctx.store, source, span, part)
+    headers = encryption.answer(ctx.headers, part.sealing.encryption)
+    headers |= source_version_headers(source.bucket, source.version)
     return xml_response(xml.copy_part(etag, mtime_ms, checksum), headers=headers)

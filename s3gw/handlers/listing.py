@@ -9,7 +9,7 @@ from cyxcloud.meta.rows import ListedObject, UploadRow
 from cyxcloud.objects import listing, multipart, ownership
 from cyxcloud.objects.listing import Page
 from cyxcloud.objects.ownership import Ownership
-from s3gw import xml
+from s3gw import encryption, xml
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import ObjectPage, Owner, PartLine, PartPage, UploadLine, UploadPage
 from s3gw.handlers.lifecycle import abort_headers
@@ -128,6 +128,7 @@ def _upload_line(ctx: RequestContext, row: UploadRow) -> UploadLine:
 
 async def list_parts(ctx: RequestContext) -> Response:
     upload = multipart.find(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
+    encryption.check_key_of_upload(ctx, upload)
     limit = page_size(ctx.query, "max-parts")
     after = part_number_marker(ctx.query.get("part-number-marker"))
     rows, more = listing.parts_page(ctx.store, upload.id, after=after, limit=limit)

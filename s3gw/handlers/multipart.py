@@ -12,7 +12,7 @@ from cyxcloud.objects.multipart import Completion, ListedPart
 from cyxcloud.objects.part_checksums import ChecksumPlan, allowed, default_type
 from cyxcloud.objects.put import Target
 from cyxcloud.objects.quota import PartOf, check_early
-from s3gw import locks, xml, xml_reader
+from s3gw import encryption, locks, xml, xml_reader
 from s3gw import request as req
 from s3gw.acl_headers import new_object, with_acl, writer_of
 from s3gw.checksums import parse_checksum
@@ -31,12 +31,14 @@ OBJECT_SIZE = "x-amz-mp-object-size"
 async def create_multipart_upload(ctx: RequestContext) -> Response:
     plan = _plan(ctx)
     owned, initiator = new_object(ctx, ctx.headers), writer_of(ctx)
-    target = Target(ctx.bucket.id, ctx.key, owned.owner, storage_class=req.storage_class(ctx.headers))
+    sealing = await encryption.sealing_of_new(ctx)
+    storage_class = req.storage_class(ctx.headers)
+    target = Target(ctx.bucket.id, ctx.key, owned.owner, storage_class=storage_class, sealing=sealing)
     attributes = with_acl(new_attributes(ctx), owned)
     if initiator != owned.owner:
         attributes = replace(attributes, initiator=initiator)
     upload = await multipart.create(ctx.store, target, attributes, plan)
-    headers = {"x-amz-server-side-encryption": "AES256"}
+    headers = encryption.answer(ctx.headers, sealing.encryption, context=True)
     if plan.algorithm:
         headers |= {"x-amz-checksum-algorithm": plan.algorithm, CHECKSUM_TYPE: plan.type}
     headers |= abort_headers(ctx, ctx.store.clock.now_ms())
@@ -82,8 +84,9 @@ async def upload_part(ctx: RequestContext) -> Response:
         )
     if plan.algorithm:
         ctx.body.compute(Algorithm(plan.algorithm))
-    etag, checksum = await multipart.put_part(ctx.store, upload, number, ctx.body)
-    headers = {"ETag": f'"{etag}"', "x-amz-server-side-encryption": "AES256"}
+    sealing = await encryption.sealing_of_part(ctx, upload)
+    etag, checksum = await multipart.put_part(ctx.store, upload, number, ctx.body, sealing)
+    headers = {"ETag": f'"{etag}"'} | encryption.answer(ctx.headers, sealing.encryption)
     if checksum is not None:
         headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
     return Response(200, headers)
@@ -95,9 +98,11 @@ async def complete_multipart_upload(ctx: RequestContext) -> Response:
     completion = Completion(listed, req.write_conditions(ctx.headers), _claimed(ctx), _claimed_size(ctx))
     cause = ctx.cause("ObjectCreated:CompleteMultipartUpload")
     target = Target(ctx.bucket.id, ctx.key, writer_of(ctx), completion.conditions, cause=cause)
-    stored = await multipart.complete(ctx.store, parse_upload_id(ctx.query["uploadId"]), target, completion)
+    upload = multipart.find_begun(ctx.store, ctx.bucket.id, ctx.key, parse_upload_id(ctx.query["uploadId"]))
+    encryption.check_key_of_upload(ctx, upload)
+    stored = await multipart.complete(ctx.store, upload.id, target, completion)
     document_out = xml.complete_multipart_upload(_location(ctx), ctx.bucket.name, ctx.key, stored.etag, stored.checksum)
-    headers = stored_headers(stored)
+    headers = stored_headers(stored) | encryption.answer(ctx.headers, encryption.of_upload(upload))
     del headers["ETag"]
     return xml_response(document_out, headers=headers)
 

@@ -12,7 +12,7 @@ from cyxcloud.objects.get import ObjectView
 from cyxcloud.objects.put import STANDARD, Stored, Target
 from cyxcloud.objects.quota import check_early
 from cyxcloud.shards import cid
-from s3gw import locks, tagging, xml
+from s3gw import encryption, locks, tagging, xml
 from s3gw import request as req
 from s3gw.acl_headers import new_object, with_acl
 from s3gw.context import RequestContext, Response, xml_response
@@ -42,12 +42,14 @@ async def put_object(ctx: RequestContext) -> Response:
         req.write_conditions(ctx.headers),
         req.storage_class(ctx.headers),
         ctx.cause("ObjectCreated:Put" if ctx.form is None else "ObjectCreated:Post"),
+        await encryption.sealing_of_new(ctx),
     )
     attributes = with_acl(new_attributes(ctx), owned)
     locks.demand_digest(ctx, attributes.lock, "Put Object")
     check_early(ctx.store, ctx.bucket, ctx.key, ctx.body.length or 0)
     stored = await put.put_object(ctx.store, target, ctx.body, attributes)
-    headers = stored_headers(stored) | expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
+    headers = stored_headers(stored) | encryption.answer(ctx.headers, target.sealing.encryption, context=True)
+    headers |= expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
     return Response(200, headers)
 
 
@@ -62,7 +64,7 @@ def new_attributes(ctx: RequestContext) -> Attributes:
 
 
 def stored_headers(stored: Stored) -> dict[str, str]:
-    headers = {"ETag": f'"{stored.etag}"', "x-amz-server-side-encryption": "AES256"}
+    headers = {"ETag": f'"{stored.etag}"'}
     checksum = stored.checksum
     if checksum is not None:
         headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
@@ -94,7 +96,7 @@ async def head_object(ctx: RequestContext) -> Response:
 
 
 def _open(ctx: RequestContext) -> ObjectView:
-    view = opened(ctx)
+    view = encryption.unlocked(ctx, opened(ctx))
     check_read(req.read_conditions(ctx.headers), view.version.etag, view.version.mtime_ms)
     return view
 
@@ -126,8 +128,7 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         "ETag": f'"{version.etag}"',
         "Last-Modified": http_date(version.mtime_ms),
         "Accept-Ranges": "bytes",
-        "x-amz-server-side-encryption": "AES256",
-    }
+    } | encryption.answer(ctx.headers, attributes.encryption)
     for name, value in attributes.headers.items():
         headers[_HTTP_NAMES[name]] = value
     for name, value in attributes.metadata.items():

@@ -141,20 +141,25 @@ def test_rewrap_brings_every_row_under_the_current_key(opened: tuple[Connection,
     assert worker.progress.seen == worker.progress.total
 
 
-def test_rewrap_leaves_customers_keys_and_empty_objects(opened: tuple[Connection, Writer], keys: Keys) -> None:
+def test_rewrap_leaves_customers_and_named_keys_and_empty_objects(
+    opened: tuple[Connection, Writer], keys: Keys
+) -> None:
     reader, writer = opened
     customers = keys.segment(1, mode=Mode.SSE_C)
+    named = keys.segment(3, mode=Mode.SSE_KMS)
     empty = SegmentRow(BlobId(0), 0, 0, b"", 0, Mode.SSE_S3, b"c" * 32)
 
     def request(conn: Connection) -> None:
         blobs.insert_inline(conn, BlobId(1), b"b")
         put(conn, new_version(1, b"customers", customers))
         put(conn, new_version(2, b"empty", empty))
+        blobs.insert_inline(conn, BlobId(3), b"b")
+        put(conn, new_version(3, b"named", named))
 
     writer.call(request)
     keys.rotate(writer)
     settle(Rewrap(keys.load, reader, writer))
-    for number, segment in ((1, customers), (2, empty)):
+    for number, segment in ((1, customers), (2, empty), (3, named)):
         row = versions.read(reader, number)  # type: ignore[arg-type]
         assert row is not None
         assert row.segment == segment

@@ -216,6 +216,7 @@ TOLD = [
     ("DELETE FROM upload", {Kind.UPLOAD}),
     ("UPDATE upload SET state = 2, holder = 99", {Kind.UPLOAD}),
     (f"UPDATE version SET seg_key_id = 9 WHERE id = {made(20)}", {Kind.KEY}),
+    (f"UPDATE version SET seg_mode = 2, seg_key_id = 1 WHERE id = {made(20)}", {Kind.KEY}),
     (f"UPDATE version SET seg_offset = 1 WHERE id = {made(20)}", {Kind.SEGMENT}),
     (f"UPDATE version SET seg_offset = 1 WHERE id = {made(10)}", {Kind.SEGMENT}),
     (f"UPDATE version SET is_null = 1 WHERE id = {made(52)}", {Kind.VERSION, Kind.HEAD}),

@@ -34,6 +34,7 @@ BUILT = words(
     GetBucketInventoryConfiguration ListBucketInventoryConfigurations PutBucketInventoryConfiguration
     DeleteBucketInventoryConfiguration
     GetBucketVersioning PutBucketVersioning ListObjectVersions GetBucketAcl PutBucketAcl GetObjectAcl PutObjectAcl
+    GetBucketEncryption PutBucketEncryption DeleteBucketEncryption
     GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
     GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetPublicAccessBlock PutPublicAccessBlock
     DeletePublicAccessBlock
