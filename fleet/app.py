@@ -18,6 +18,7 @@ from cyxcloud.meta.database import Database
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
+from fleet.access_logs import AccessLogs
 from fleet.adoption import routes as adoption_routes
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
@@ -140,6 +141,7 @@ async def run(spec: CoordinatorSpec) -> None:
             *events.workers(),
             Lifecycle(objects, reader, store_clock, spec.lifecycle.day),
             InventoryReports(objects, reader, writer, store_clock, spec.inventory.day),
+            AccessLogs(objects, reader, store_clock, spec.access_log.interval),
         ],
         clock,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -113,13 +113,20 @@ class ObjectStore:
                 await keeping
 
     async def put_object(
-        self, bucket: BucketRow, key: bytes, body: bytes | Pieces, account: AccountId, attributes: Attributes = EMPTY
+        self,
+        bucket: BucketRow,
+        key: bytes,
+        body: bytes | Pieces,
+        account: AccountId,
+        attributes: Attributes = EMPTY,
+        *,
+        also: Callable[[Connection], None] | None = None,
     ) -> Stored:
         """As a request would store it: durable, and the key's current version. Whether it may be put there is for the
-        caller to ask first. Raises what `put.put_object` raises."""
+        caller to ask first; `also` is done in its transaction. Raises what `put.put_object` raises."""
         store = await self.ready()
         async with self.kept():
-            return await put.put_object(store, Target(bucket.id, key, account), GivenBody(body), attributes)
+            return await put.put_object(store, Target(bucket.id, key, account), GivenBody(body), attributes, also=also)
 
     def close(self) -> None:
         self._threads.shutdown()

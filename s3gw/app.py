@@ -8,6 +8,7 @@ another for the requests that come; those under way are refused when they commit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import ssl
@@ -43,6 +44,7 @@ from cyxcloud.shards.reader import ChunkReader
 from cyxcloud.shards.slots import Slots
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
+from s3gw.access_log import FLUSH_SECONDS
 from s3gw.config import GatewaySpec
 from s3gw.credentials import Credentials
 from s3gw.pipeline import Gateway
@@ -175,11 +177,14 @@ class _Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._beat())
                 group.create_task(self._poll())
+                group.create_task(self._flush())
         finally:
             await runner.cleanup()
 
     async def close(self) -> None:
         await self.damage.close()
+        with contextlib.suppress(Exception):
+            await self.gateway.access_logs.flush(self.gateway.store)
         for host in self.hosts:
             await host.close()
         self.threads.shutdown()
@@ -203,6 +208,14 @@ class _Worker:
                     await self._reopen()
             except Exception:
                 log.exception("no beat")
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.gateway.access_logs.flush(self.gateway.store)
+            except Exception:
+                log.exception("lines of access logs wait")
 
     async def _reopen(self) -> None:
         log.warning("write session was closed; opening another", session=self.session)

@@ -67,12 +67,13 @@ class RequestContext(NamedTuple):
 
 
 class Response(NamedTuple):
-    """`body` is all of it, or pieces of it with `length` bytes in all."""
+    """`body` is all of it, or pieces of it with `length` bytes in all. `keys`: what a request for several was about."""
 
     status: int
     headers: dict[str, str]
     body: Buffer | AsyncIterator[Buffer] = b""
     length: int | None = None
+    keys: tuple[bytes, ...] = ()
 
 
 def xml_response(document: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -23,6 +23,7 @@ from cyxcloud.objects.principal import ANONYMOUS, Principal
 from cyxcloud.objects.store import Store
 from cyxcloud.objects.website import WEBSITE
 from s3gw import internal, payment, sharing, websites, xml
+from s3gw.access_log import AccessLogs, Observed
 from s3gw.answer import Answer
 from s3gw.authority import authorise
 from s3gw.body import plan_body
@@ -78,9 +79,11 @@ class Gateway:
     request_ids: Iterator[str] = field(default_factory=_new_request_ids)
     sends: SendWatch = field(default_factory=SendWatch)
     reads: RunningReads = field(init=False)
+    access_logs: AccessLogs = field(init=False)
 
     def __post_init__(self) -> None:
         self.reads = RunningReads(self.clock)
+        self.access_logs = AccessLogs(self.clock)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse | Answer:
         request_id = next(self.request_ids)
@@ -88,6 +91,7 @@ class Gateway:
         resolved: Resolved | None = None
         reading: int | None = None
         is_page = False
+        seen: Observed | None = None
         if raw_path.startswith(internal.PREFIX):
             return internal.answer(raw_path, self.store, lambda: self._caller(request, raw_path, raw_query))
         try:
@@ -100,27 +104,41 @@ class Gateway:
                 resolved = self.websites.resolve(request.method, raw_path, host)
                 reading = self.reads.begin()
                 view = RequestView(request.method, raw_path, "", headers)
-                response = await self._visit(request, resolved, view, request_id)
+                seen = self.access_logs.observe(self.store, resolved, is_page=True)
+                response = await self._visit(request, resolved, view, request_id, seen=seen)
             else:
                 resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
                 view = RequestView(request.method, raw_path, raw_query, headers)
                 if resolved.operation.handler in _READS_BYTES:
                     reading = self.reads.begin()
-                response = await self._serve(request, resolved, view, request_id)
+                seen = self.access_logs.observe(self.store, resolved)
+                response = await self._serve(request, resolved, view, request_id, seen=seen)
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id, is_page=is_page)
         if "Origin" in request.headers and resolved is not None:
             response.headers.update(self._shared(request, resolved.bucket))
+        if seen is not None:
+            self.access_logs.answered(seen)
         try:
             return await render(request, response, request_id, self.clock.now_ms(), self.sends)
         finally:
+            if seen is not None:
+                self.access_logs.note(self.store, seen, request, response)
             if reading is not None:
                 self.reads.end(reading)
 
     async def _serve(
-        self, request: web.BaseRequest, resolved: Resolved, view: RequestView, request_id: str
+        self,
+        request: web.BaseRequest,
+        resolved: Resolved,
+        view: RequestView,
+        request_id: str,
+        *,
+        seen: Observed | None,
     ) -> Response:
         verified, principal = self._verify(view)
+        if seen is not None:
+            seen.caller, seen.principal = verified, principal
         operation = resolved.operation
         headers = _single(view.headers)
         if operation.handler is None:
@@ -154,6 +172,8 @@ class Gateway:
             address=request.remote or "",
             form=fields,
         )
+        if seen is not None:
+            seen.ctx, seen.principal = ctx, principal
         authorise(ctx)
         refuse_unbuilt(operation, headers)
         is_charged = payment.is_charged_to_requester(ctx)
@@ -161,7 +181,13 @@ class Gateway:
         return payment.charged(response) if is_charged else response
 
     async def _visit(
-        self, request: web.BaseRequest, resolved: Resolved, view: RequestView, request_id: str
+        self,
+        request: web.BaseRequest,
+        resolved: Resolved,
+        view: RequestView,
+        request_id: str,
+        *,
+        seen: Observed | None,
     ) -> Response:
         row = buckets.find(self.store, resolved.bucket or "")
         if row is None:
@@ -171,7 +197,7 @@ class Gateway:
             raise S3Error(Code.NO_SUCH_WEBSITE_CONFIGURATION, bucket_name=row.name)
 
         async def serve(of: Resolved, unsigned: RequestView) -> Response:
-            return await self._serve(request, of, unsigned, request_id)
+            return await self._serve(request, of, unsigned, request_id, seen=seen)
 
         return await websites.visit(site, self.scheme, resolved, view, serve)
 

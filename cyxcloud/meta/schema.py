@@ -429,7 +429,7 @@ delivery = Table(
     Index("delivery_due", "target", "due_at_ms", "id"),
     Index("delivery_order", "target", "bucket", "key", "id"),
 )
-# Lines of access logs that wait to be put together as an object of the bucket that gets them.
+# Lines of access logs that wait to be put together as an object; `bucket` is the one that the requests were for.
 access_log = Table(
     "access_log",
     metadata,

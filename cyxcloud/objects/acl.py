@@ -17,6 +17,7 @@ from cyxcloud.objects.rights import Permission, ResourceKind
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 LOG_DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
+LOG_DELIVERY_SERVICE = "logging.s3.amazonaws.com"
 GROUPS = frozenset((ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY))
 PUBLIC_GROUPS = frozenset((ALL_USERS, AUTHENTICATED_USERS))
 
@@ -99,6 +100,8 @@ def allows(grants: Grants | None, owner: AccountId, principal: Principal, needed
 def _covers(grantee: str, principal: Principal) -> bool:
     if grantee == ALL_USERS:
         return True
+    if grantee == LOG_DELIVERY:
+        return principal.service == LOG_DELIVERY_SERVICE
     if principal.account is None:
         return False
     return grantee in (AUTHENTICATED_USERS, principal.canonical_id)

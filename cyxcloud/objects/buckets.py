@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import AccountId, BucketId
-from cyxcloud.meta import bucket_config, bucket_work, buckets, changes, heads, quotas, uploads, usage
+from cyxcloud.meta import access_logs, bucket_config, bucket_work, buckets, changes, heads, quotas, uploads, usage
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketFlags, BucketRow, Versioning
 from cyxcloud.objects.errors import BucketExists, BucketNotEmpty, BucketOwned, NoSuchBucket
@@ -83,6 +83,7 @@ async def delete(store: Store, bucket: BucketRow) -> None:
         usage.remove(conn, bucket.id)
         bucket_config.remove_all(conn, bucket.id)
         bucket_work.remove_all(conn, bucket.id)
+        access_logs.remove_all(conn, bucket.id)
         changes.remove_all(conn, bucket.id)
         buckets.remove(conn, bucket.id)
 

@@ -6,6 +6,7 @@ durable. Once the commit has been handed to the writer it happens whether or not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import AccountId, BucketId, VersionId
@@ -54,8 +55,16 @@ class Stored:
     version: VersionId | None = None
 
 
-async def put_object(store: Store, target: Target, body: Body, attributes: Attributes) -> Stored:
-    """Raises PreconditionFailed, NoSuchKey (If-Match on nothing), BucketGone, QuorumLost, and what the body raises."""
+async def put_object(
+    store: Store,
+    target: Target,
+    body: Body,
+    attributes: Attributes,
+    *,
+    also: Callable[[Connection], None] | None = None,
+) -> Stored:
+    """`also` is done in the same transaction. Raises PreconditionFailed, NoSuchKey (If-Match on nothing), BucketGone,
+    QuorumLost, and what the body and `also` raise."""
     taken = await intake.take(store, body, target.sealing)
     checksum = taken.digests.checksum
     if checksum is not None or target.sealing.encryption is not None:
@@ -64,6 +73,8 @@ async def put_object(store: Store, target: Target, body: Body, attributes: Attri
 
     def commit(conn: Connection) -> Versioning:
         intake.insert(conn, store, taken)
+        if also is not None:
+            also(conn)
         return make_current(conn, store, new, target.conditions)
 
     try:

@@ -44,7 +44,8 @@ async def delete_objects(ctx: RequestContext) -> Response:
             deleted.append(_deleted(entry, outcome))
         else:
             failed.append(_failed(entry, outcome))
-    return xml_response(xml.delete_result([] if document.quiet else deleted, failed))
+    answer = xml_response(xml.delete_result([] if document.quiet else deleted, failed))
+    return answer._replace(keys=tuple([entry.key for entry in document.entries]))
 
 
 def _remover(ctx: RequestContext) -> Remover:

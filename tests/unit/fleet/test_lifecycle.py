@@ -53,13 +53,15 @@ class Bench:
         value = LIFECYCLE.encode(rules)
         await store.change(lambda conn: stored_config.put(conn, BUCKET.id, LIFECYCLE.name, value))
 
-    async def versioned(self, versioning: Versioning = Versioning.ENABLED) -> None:
+    async def versioned(
+        self, versioning: Versioning = Versioning.ENABLED, flags: BucketFlags = BucketFlags.NONE
+    ) -> None:
         store = await self.objects.ready()
 
         def change(conn: Connection) -> None:
             row = buckets.read_by_id(conn, BUCKET.id)
             assert row is not None
-            buckets.change(conn, row, versioning=versioning, flags=BucketFlags.NONE)
+            buckets.change(conn, row, versioning=versioning, flags=flags)
 
         await store.change(change)
 

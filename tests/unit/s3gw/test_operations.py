@@ -38,7 +38,8 @@ BUILT = words(
     GetBucketOwnershipControls PutBucketOwnershipControls DeleteBucketOwnershipControls
     GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetPublicAccessBlock PutPublicAccessBlock
     DeletePublicAccessBlock
-    GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject"""
+    GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle RestoreObject
+    GetBucketLogging PutBucketLogging"""
 )
 # x-amz headers of built operations that change what a request means and that no handler obeys: refused by name.
 REFUSED = {

@@ -1,0 +1,184 @@
+"""Requests of buckets that keep an access log, as lines: held for a moment, then written to the database in batches.
+
+A bucket without a log costs a look at what is kept of it. Lines that cannot be written wait, and beyond a bound the
+newest are dropped and counted, since a log must not take the worker down: like Amazon's, it is kept as well as can be
+and is no proof that nothing else was asked. What a worker holds when it is killed, half a second's lines, is lost.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+
+from cyxcloud.core.clock import Clock
+from cyxcloud.core.ids import BucketId
+from cyxcloud.meta import access_logs
+from cyxcloud.meta.access_logs import LogRow
+from cyxcloud.meta.rows import BucketRow
+from cyxcloud.objects import bucket_config, buckets
+from cyxcloud.objects.access_log import LOGGING, Line, operation_of
+from cyxcloud.objects.authorize import Basis
+from cyxcloud.objects.principal import ANONYMOUS, Principal
+from cyxcloud.objects.rights import of_a_version
+from cyxcloud.objects.store import Store
+from s3gw.authority import decide
+from s3gw.context import RequestContext, Response
+from s3gw.operations import BodyKind
+from s3gw.resolve import Resolved
+from s3gw.signatures import Caller
+from s3gw.sigv2 import VerifiedV2
+from s3gw.sigv4 import Anonymous
+
+log = structlog.get_logger(__name__)
+
+FLUSH_SECONDS = 0.5
+# Half a kibibyte each: what a worker holds while the database is busy, and what one transaction takes.
+MAX_HELD = 20_000
+LINES_A_COMMIT = 500
+
+
+@dataclass(slots=True)
+class Observed:
+    """A request that will be logged, as far as it has come."""
+
+    bucket: BucketRow
+    resolved: Resolved
+    begun_ms: int
+    begun: float
+    caller: Caller | None = None
+    principal: Principal = ANONYMOUS
+    ctx: RequestContext | None = None
+    answered: float = 0.0
+    is_page: bool = False
+
+
+class AccessLogs:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._held: list[tuple[BucketId, LogRow]] = []
+        self._dropped = 0
+
+    def observe(self, store: Store, resolved: Resolved, *, is_page: bool = False) -> Observed | None:
+        """None where the bucket keeps no log, or is none. `is_page`: of a website."""
+        bucket = None if resolved.bucket is None else buckets.find(store, resolved.bucket)
+        if bucket is None or bucket_config.of(store, bucket).get(LOGGING) is None:
+            return None
+        return Observed(bucket, resolved, self._clock.now_ms(), self._clock.monotonic(), is_page=is_page)
+
+    def answered(self, seen: Observed) -> None:
+        """The answer is about to go out."""
+        seen.answered = self._clock.monotonic()
+
+    def note(self, store: Store, seen: Observed, request: web.BaseRequest, response: Response) -> None:
+        line = self._line(store, seen, request, response)
+        for each in [line._replace(key=key) for key in response.keys] or [line]:
+            if len(self._held) >= MAX_HELD:
+                self._dropped += 1
+                continue
+            self._held.append((seen.bucket.id, LogRow(store.ids.next(), seen.begun_ms, each.text())))
+
+    async def flush(self, store: Store) -> None:
+        if self._dropped:
+            log.warning("lines of access logs were dropped", lines=self._dropped)
+            self._dropped = 0
+        while self._held:
+            batch, self._held = self._held[:LINES_A_COMMIT], self._held[LINES_A_COMMIT:]
+            try:
+                await store.change(lambda conn, batch=batch: access_logs.append(conn, batch), is_long=True)  # type: ignore[misc]
+            except BaseException:
+                self._held = batch + self._held
+                raise
+
+    def _line(self, store: Store, seen: Observed, request: web.BaseRequest, response: Response) -> Line:
+        operation, ctx, headers = seen.resolved.operation, seen.ctx, request.headers
+        owner = store.accounts.find(seen.bucket.account)
+        now = self._clock.monotonic()
+        return Line(
+            owner="" if owner is None else owner.canonical_id,
+            bucket=seen.bucket.name,
+            at_ms=seen.begun_ms,
+            address=request.remote or "",
+            requester=seen.principal.canonical_id,
+            request_id=response.headers.get("x-amz-request-id", ""),
+            operation=operation_of(request.method, operation.name, is_page=seen.is_page),
+            key=seen.resolved.key if ctx is None else ctx.key_bytes,
+            request=f"{request.method} {request.raw_path} HTTP/{request.version.major}.{request.version.minor}",
+            status=response.status,
+            error=_error_of(response),
+            bytes_sent=_bytes_sent(request, response),
+            object_size=_object_size(ctx),
+            total_ms=round((now - seen.begun) * 1000),
+            turnaround_ms=round((seen.answered - seen.begun) * 1000),
+            referrer=headers.get("Referer", ""),
+            user_agent=headers.get("User-Agent", ""),
+            version=response.headers.get("x-amz-version-id", ""),
+            signature=_signature(seen.caller),
+            cipher=_cipher(request),
+            authentication=_authentication(seen),
+            host=headers.get("Host", ""),
+            tls=_tls(request),
+            acl_required=ctx is not None and response.status < HTTPStatus.BAD_REQUEST and _needed_acl(ctx),
+        )
+
+
+def _needed_acl(ctx: RequestContext) -> bool:
+    """Asked again, after the answer: only of requests that are logged."""
+    if ctx.row is None or ctx.principal.owns(ctx.row.account):
+        return False
+    permission = ctx.operation.permission
+    version = None if ctx.found is None else ctx.found.version
+    asked = of_a_version(permission) if "versionId" in ctx.query else permission
+    return decide(ctx, asked, version=version).basis is Basis.ACL
+
+
+def _error_of(response: Response) -> str:
+    if response.status < HTTPStatus.BAD_REQUEST or not isinstance(response.body, bytes):
+        return ""
+    return response.body.partition(b"<Code>")[2].partition(b"</Code>")[0].decode(errors="replace")
+
+
+def _bytes_sent(request: web.BaseRequest, response: Response) -> int | None:
+    if request.method == "HEAD":
+        return None
+    return response.length if response.length is not None else len(response.body)  # type: ignore[arg-type] # no iterator is without a length
+
+
+def _object_size(ctx: RequestContext | None) -> int | None:
+    if ctx is None:
+        return None
+    if ctx.found is not None and ctx.found.version is not None:
+        return ctx.found.version.size
+    if ctx.operation.body is BodyKind.STREAM and ctx.incoming is not None:
+        return ctx.incoming.length
+    return None
+
+
+def _signature(caller: Caller | None) -> str:
+    if caller is None or isinstance(caller, Anonymous):
+        return ""
+    return "SigV2" if isinstance(caller, VerifiedV2) else "SigV4"
+
+
+def _authentication(seen: Observed) -> str:
+    if seen.caller is None or isinstance(seen.caller, Anonymous):
+        return "HtmlForm" if seen.resolved.operation.body is BodyKind.FORM and seen.principal.account else ""
+    return "QueryString" if seen.caller.presigned else "AuthHeader"
+
+
+def _tls_of(request: web.BaseRequest) -> ssl.SSLObject | None:
+    return None if request.transport is None else request.transport.get_extra_info("ssl_object")
+
+
+def _cipher(request: web.BaseRequest) -> str:
+    connection = _tls_of(request)
+    cipher = None if connection is None else connection.cipher()
+    return "" if cipher is None else cipher[0]
+
+
+def _tls(request: web.BaseRequest) -> str:
+    connection = _tls_of(request)
+    return "" if connection is None else connection.version() or ""
