@@ -11,16 +11,18 @@ import tempfile
 from pathlib import Path
 
 from bench import micro
+from bench.policy import policies
 from cli.supervisor import MALLOC
 
 
 def main() -> None:
     if any(os.environ.get(name) != value for name, value in MALLOC.items()):
         os.execve(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]], os.environ | MALLOC)
-    wanted = sys.argv[1:] or list(micro.GROUPS)
+    groups = micro.GROUPS | {"policy": policies}
+    wanted = sys.argv[1:] or list(groups)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=".") as scratch:
         for name in wanted:
-            micro.GROUPS[name](Path(scratch))
+            groups[name](Path(scratch))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from cli import (
     meta,
     nodes,
     object_health,
+    policy,
     scrub,
     status,
     up,
@@ -47,6 +48,7 @@ app.add_typer(keyring_commands.app, name="keys")
 app.add_typer(nodes.app, name="node")
 app.add_typer(disks.app, name="disk")
 app.add_typer(object_health.app, name="object")
+app.add_typer(policy.app, name="policy")
 app.add_typer(scrub.app, name="scrub")
 app.add_typer(webhooks.app, name="webhook")
 

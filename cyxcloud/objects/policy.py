@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cyxcloud.objects.policy_conditions import Test
-from cyxcloud.objects.policy_patterns import Facts, Pattern
+from cyxcloud.objects.policy_patterns import Choice, Facts
 
 ANYBODY = "*"
 
@@ -72,9 +72,9 @@ class Statement:
     effect: Effect
     principals: Principals | None
     not_principals: bool
-    actions: tuple[Pattern, ...]
+    actions: Choice
     not_actions: bool
-    resources: tuple[Pattern, ...]
+    resources: Choice
     not_resources: bool
     tests: tuple[Test, ...]
 
@@ -83,9 +83,9 @@ class Statement:
         if self.principals is not None and self.principals.include(question.caller) == self.not_principals:
             return False
         facts = question.facts
-        if any(each.matches(question.action, facts) for each in self.actions) == self.not_actions:
+        if self.actions.matches(question.action, facts) == self.not_actions:
             return False
-        return any(each.matches(question.resource, facts) for each in self.resources) != self.not_resources
+        return self.resources.matches(question.resource, facts) != self.not_resources
 
     def holds(self, question: Question) -> bool:
         return self.covers(question) and all(test.holds(question.facts) for test in self.tests)

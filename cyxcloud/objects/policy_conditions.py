@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 
 from cyxcloud.objects.policy_patterns import Facts, Pattern
 
@@ -27,6 +27,9 @@ Match = Callable[[str, Facts], bool]
 NewPattern = Callable[..., Pattern]
 # A policy's value, compiled; raises ValueError where the operator cannot read it.
 Compile = Callable[[str, NewPattern], Match]
+
+# One policy may hold the same address against many ranges.
+ADDRESSES_KEPT = 256
 
 
 class Quantifier(Enum):
@@ -204,6 +207,7 @@ def _address(value: str, _new_pattern: NewPattern) -> Match:
     return match
 
 
+@lru_cache(ADDRESSES_KEPT)
 def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An IPv4 address that came over an IPv6 socket is that IPv4 address."""
     try:

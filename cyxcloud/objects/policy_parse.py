@@ -14,7 +14,7 @@ from cyxcloud.objects.actions import ACTIONS, resource_kind_of
 from cyxcloud.objects.policy import Effect, Policy, Principals, Statement
 from cyxcloud.objects.policy_conditions import Test, compile_test
 from cyxcloud.objects.policy_keys import known_key
-from cyxcloud.objects.policy_patterns import BadVariable, Pattern, nothing
+from cyxcloud.objects.policy_patterns import BadVariable, Choice, Pattern, nothing
 from cyxcloud.objects.policy_principals import InvalidPrincipal, parse_principals
 from cyxcloud.objects.rights import ResourceKind
 
@@ -150,18 +150,16 @@ class _Reader:
         except InvalidPrincipal:
             raise MalformedPolicy("Invalid principal in policy") from None
 
-    def _actions(self, document: dict[str, Json]) -> tuple[tuple[Pattern, ...], bool]:
+    def _actions(self, document: dict[str, Json]) -> tuple[Choice, bool]:
         value, negated = _either(document, "Action")
-        patterns = tuple([Pattern(text.lower(), variables=False) for text in _texts(value)])
-        if self._bucket is not None:
-            for pattern in patterns:
-                if not any(pattern.matches(action, nothing) for action in ACTIONS):
-                    raise MalformedPolicy("Policy has invalid action")
-        return patterns, negated
+        patterns = [Pattern(text.lower(), variables=False) for text in _texts(value)]
+        if self._bucket is not None and not all(map(_names_action, patterns)):
+            raise MalformedPolicy("Policy has invalid action")
+        return Choice(patterns), negated
 
-    def _resources(self, document: dict[str, Json]) -> tuple[tuple[Pattern, ...], bool]:
+    def _resources(self, document: dict[str, Json]) -> tuple[Choice, bool]:
         value, negated = _either(document, "Resource")
-        return tuple([self._resource(text) for text in _texts(value)]), negated
+        return Choice([self._resource(text) for text in _texts(value)]), negated
 
     def _resource(self, text: str) -> Pattern:
         try:
@@ -189,6 +187,12 @@ class _Reader:
             return compile_test(operator, key, tuple(_values(values)), variables=self._variables)
         except ValueError as error:
             raise MalformedPolicy(str(error)) from None
+
+
+def _names_action(pattern: Pattern) -> bool:
+    if pattern.fixed is not None:
+        return pattern.fixed in ACTIONS
+    return any(pattern.matches(action, nothing) for action in ACTIONS)
 
 
 def _effect(document: dict[str, Json]) -> Effect:
@@ -246,11 +250,11 @@ def _crosses(path: str, bucket: str) -> bool:
     return bool(star[1]) and Pattern(star[0] + "*", variables=False).matches(bucket, nothing)
 
 
-def _check_applies(actions: Iterable[Pattern], resources: Iterable[Pattern]) -> None:
+def _check_applies(actions: Choice, resources: Choice) -> None:
     """Each action must be one on a bucket or on an object, as some resource of its statement is."""
-    paths = [each.text.removeprefix(S3_ARN) for each in resources]
+    paths = [each.text.removeprefix(S3_ARN) for each in resources.patterns]
     kinds = {ResourceKind.OBJECT for path in paths if "/" in path or "*" in path}
     kinds |= {ResourceKind.BUCKET for path in paths if "/" not in path or "*" in path.partition("/")[0]}
-    for action in actions:
-        if action.is_fixed and resource_kind_of(action.text) not in kinds:
+    for action in actions.patterns:
+        if action.fixed is not None and resource_kind_of(action.fixed) not in kinds:
             raise MalformedPolicy("Action does not apply to any resource(s) in statement")

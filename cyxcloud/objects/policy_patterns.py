@@ -8,7 +8,7 @@ writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -55,9 +55,9 @@ class Pattern:
         self._glob = Glob(tokens) if self._tokens is None else None
 
     @property
-    def is_fixed(self) -> bool:
-        """It stands for one text, the same for every request."""
-        return self._glob is not None and self._glob.is_fixed
+    def fixed(self) -> str | None:
+        """The one text that it stands for, the same for every request."""
+        return None if self._glob is None else self._glob.fixed
 
     def matches(self, text: str, facts: Facts) -> bool:
         glob = self._glob
@@ -89,6 +89,25 @@ class Pattern:
         return filled
 
 
+class Choice:
+    """Several patterns, one of which has to match; those that are plain texts cost one look-up together."""
+
+    __slots__ = ("_others", "_texts", "patterns")
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        self.patterns = tuple(patterns)
+        self._texts = frozenset(each.fixed for each in self.patterns)
+        self._others = [each for each in self.patterns if each.fixed is None]
+
+    def matches(self, text: str, facts: Facts) -> bool:
+        if text in self._texts:
+            return True
+        for each in self._others:  # noqa: SIM110 - a generator would take as long as the match
+            if each.matches(text, facts):
+                return True
+        return False
+
+
 def _folded(token: Token) -> Token:
     return token.casefold() if isinstance(token, str) else token
 
@@ -111,8 +130,8 @@ class Glob:
         self._middle = [piece for piece in compiled[1:-1] if piece.length]
 
     @property
-    def is_fixed(self) -> bool:
-        return self._whole is not None and self._whole.is_literal
+    def fixed(self) -> str | None:
+        return self._whole.literal if self._whole is not None and self._whole.is_literal else None
 
     def matches(self, text: str) -> bool:
         if self._whole is not None:

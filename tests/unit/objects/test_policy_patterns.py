@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyxcloud.objects.policy_patterns import BadVariable, Pattern, nothing
+from cyxcloud.objects.policy_patterns import BadVariable, Choice, Pattern, nothing
 
 FEW = st.text("ab*?", max_size=8)
 
@@ -59,7 +59,15 @@ def test_pattern_with_a_broken_variable(text: str) -> None:
 
 
 def test_pattern_is_fixed() -> None:
-    assert Pattern("s3:getobject").is_fixed
-    assert not Pattern("s3:get*").is_fixed
-    assert not Pattern("s3:getobjec?").is_fixed
-    assert not Pattern("${aws:username}").is_fixed
+    assert Pattern("s3:getobject").fixed == "s3:getobject"
+    assert Pattern("${*}").fixed == "*"
+    for text in ("s3:get*", "s3:getobjec?", "${aws:username}"):
+        assert Pattern(text).fixed is None
+
+
+def test_choice_matches_what_one_of_its_patterns_does() -> None:
+    choice = Choice([Pattern("a"), Pattern("b*"), Pattern("${aws:username}")])
+    assert [choice.matches(text, {"aws:username": ("c",)}.get) for text in ("a", "bb", "c", "d", "ab")] == [
+        *(True, True, True),
+        *(False, False),
+    ]
