@@ -18,6 +18,7 @@ MAX_PART_NUMBER = 10_000
 _TOKEN_FORMAT = b"\x01"
 _DIGITS = re.compile(r"\d{1,19}", re.ASCII).fullmatch
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]").search
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _OVERRIDES = {
     "response-content-type": "content-type",
     "response-content-language": "content-language",
@@ -80,6 +81,15 @@ def response_overrides(query: Mapping[str, str]) -> dict[str, str]:
         if _CONTROL(value):
             raise S3Error(Code.INVALID_ARGUMENT, "A response header override holds a control character")
     return found
+
+
+def is_header(name: str, value: str) -> bool:
+    """Whether HTTP can carry this (RFC 9110 5.5, 5.6.2): what did not come as a header may become one."""
+    return is_token(name) and not _CONTROL(value.replace("\t", " "))
+
+
+def is_token(text: str) -> bool:
+    return _TOKEN(text) is not None
 
 
 def encode_token(key: bytes) -> str:

@@ -94,8 +94,8 @@ class Gateway:
         seen: Observed | None = None
         if raw_path.startswith(internal.PREFIX):
             return internal.answer(raw_path, self.store, lambda: self._caller(request, raw_path, raw_query))
+        headers = fold_headers(request.headers.items())
         try:
-            headers = fold_headers(request.headers.items())
             host = header(headers, "host") or ""
             is_page = self.websites.serves(host)
             if request.method == "OPTIONS":
@@ -103,7 +103,7 @@ class Gateway:
             elif is_page:
                 resolved = self.websites.resolve(request.method, raw_path, host)
                 reading = self.reads.begin()
-                view = RequestView(request.method, raw_path, "", headers)
+                view = RequestView(request.method, raw_path, raw_query, headers)
                 seen = self.access_logs.observe(self.store, resolved, is_page=True)
                 response = await self._visit(request, resolved, view, request_id, seen=seen)
             else:
@@ -115,7 +115,7 @@ class Gateway:
                 response = await self._serve(request, resolved, view, request_id, seen=seen)
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id, is_page=is_page)
-        if "Origin" in request.headers and resolved is not None:
+        if "origin" in headers and resolved is not None:
             response.headers.update(self._shared(request, resolved.bucket))
         if seen is not None:
             self.access_logs.answered(seen)

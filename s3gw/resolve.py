@@ -21,6 +21,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from s3gw.bucket_names import check_bucket_name
 from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.operations import COMMON_HEADER_PREFIXES, HEADER_KINDS, OPERATIONS, Operation, Target, words
+from s3gw.parameters import is_header
 
 MAX_KEY_BYTES = 1024
 # Host names come from strangers: what is remembered of them is bounded.
@@ -206,6 +207,9 @@ def _split_hoisted(query: dict[str, str]) -> tuple[Mapping[str, str], Mapping[st
     hoisted = {name.lower(): query.pop(name) for name in names}
     for name in _SIGNING:
         hoisted.pop(name, None)
+    for name, value in hoisted.items():
+        if not is_header(name, value):
+            raise S3Error(Code.INVALID_ARGUMENT, argument_name=name, argument_value=value)
     return query, hoisted
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from cyxcloud.objects.cors import METHODS, CorsRules, Shared, match
 from s3gw.context import Response
 from s3gw.errors import Code, S3Error
+from s3gw.parameters import is_token
 
 _ORIGIN = "origin"
 _METHOD = "access-control-request-method"
@@ -31,6 +32,16 @@ def check_preflight(headers: Mapping[str, str]) -> None:
     if method not in METHODS:
         shown = "null" if method is None else method
         raise S3Error(Code.BAD_REQUEST, f"Invalid Access-Control-Request-Method: {shown}")
+    _asked_headers(headers)
+
+
+def _asked_headers(headers: Mapping[str, str]) -> list[str]:
+    asked = headers.get(_HEADERS, "")
+    names = asked.split(",") if asked else []
+    for name in names:
+        if not is_token(name.strip()):
+            raise S3Error(Code.BAD_REQUEST, f'Access-Control-Request-Headers "{name}" contains invalid character.')
+    return [name.strip().lower() for name in names]
 
 
 def preflight(headers: Mapping[str, str], rules: CorsRules | None, *, names_key: bool) -> Response:
@@ -38,7 +49,7 @@ def preflight(headers: Mapping[str, str], rules: CorsRules | None, *, names_key:
     kind = "OBJECT" if names_key else "BUCKET"
     if rules is None:
         raise S3Error(Code.ACCESS_FORBIDDEN, _NOT_ENABLED, method=method, resource_type=kind)
-    asked = [name.strip().lower() for name in headers.get(_HEADERS, "").split(",") if name.strip()]
+    asked = _asked_headers(headers)
     shared = match(rules, headers[_ORIGIN], method, asked)
     if shared is None:
         raise S3Error(Code.ACCESS_FORBIDDEN, _NOT_ALLOWED, method=method, resource_type=kind)

@@ -64,7 +64,7 @@ async def visit(site: Website, scheme: str, resolved: Resolved, view: RequestVie
     async def read(key: bytes, headers: Mapping[str, str | list[str]]) -> Response:
         return await serve(resolved._replace(key=key), RequestView(view.method, view.raw_path, "", headers))
 
-    asked = Asked(header(view.headers, "host") or "", scheme, resolved.key or b"")
+    asked = Asked(header(view.headers, "host") or "", scheme, resolved.key or b"", view.raw_query)
     return await _Visit(site, asked, unsigned, read).answer()
 
 

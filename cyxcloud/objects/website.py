@@ -50,11 +50,13 @@ WEBSITE = ConfigKey("website", Website)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a visitor asked for: `key` as the path has it, without the slash that it begins with."""
+    """What a visitor asked for: `key` as the path has it, without the slash that it begins with; the `query` is for
+    where he is sent on to."""
 
     host: str
     scheme: str
     key: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +93,6 @@ def _to(redirect: Redirect, asked: Asked, prefix: str) -> SentOn:
         key = redirect.key.encode()
     elif redirect.prefix is not None:
         key = redirect.prefix.encode() + key[len(prefix.encode()) :]
-    location = f"{redirect.protocol or asked.scheme}://{redirect.host or asked.host}/{quote(key, _SAFE)}"
+    query = f"?{asked.query}" if asked.query else ""
+    location = f"{redirect.protocol or asked.scheme}://{redirect.host or asked.host}/{quote(key, _SAFE)}{query}"
     return SentOn(redirect.status, location)

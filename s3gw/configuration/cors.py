@@ -5,6 +5,7 @@ from __future__ import annotations
 from cyxcloud.objects.cors import METHODS, CorsRule, CorsRules
 from s3gw import xml
 from s3gw.errors import Code, S3Error
+from s3gw.parameters import is_token
 from s3gw.xml_reader import TEXT, Many, Struct, Value, items, malformed, number_of, read, text_of, texts_of
 
 MAX_BYTES = 64 << 10
@@ -40,6 +41,15 @@ def _rule(item: dict[str, Value]) -> CorsRule:
     if not methods or not origins or len(name) > MAX_ID_CHARACTERS:
         raise malformed()
     headers, exposed = texts_of(item, "AllowedHeader"), texts_of(item, "ExposeHeader")
+    _check(methods, origins, headers, exposed)
+    if not all(value.isprintable() for value in origins):
+        raise malformed()
+    return CorsRule(methods, origins, headers, exposed, None if age is None else _age(age), name)
+
+
+def _check(
+    methods: tuple[str, ...], origins: tuple[str, ...], headers: tuple[str, ...], exposed: tuple[str, ...]
+) -> None:
     for method in methods:
         if method not in METHODS:
             raise _invalid(f"Found unsupported HTTP method in CORS config. Unsupported method is {method}")
@@ -47,14 +57,21 @@ def _rule(item: dict[str, Value]) -> CorsRule:
         for value in values:
             if value.count("*") > 1:
                 raise _invalid(f'{element} "{value}" can not have more than one wildcard.')
+    for value in (*headers, *exposed):
+        if value and not is_token(value):
+            raise _invalid(f'AllowedHeader "{value}" contains invalid character.')
     for value in exposed:
         if "*" in value:
             raise _invalid(
                 f'ExposeHeader "{value}" contains wildcard. We currently do not support wildcard for ExposeHeader.'
             )
-    if not all(value.isprintable() for value in (*origins, *headers, *exposed)):
-        raise malformed()
-    return CorsRule(methods, origins, headers, exposed, None if age is None else number_of(age), name)
+
+
+def _age(text: str) -> int:
+    """A negative age is taken, and given back, as it is."""
+    negative = text.strip().startswith("-")
+    seconds = number_of(text.strip().removeprefix("-"))
+    return -seconds if negative else seconds
 
 
 def render(rules: CorsRules) -> bytes:

@@ -8,11 +8,15 @@ from typing import cast
 from cyxcloud.objects.website import DEFAULT_REDIRECT_STATUS, Redirect, RoutingRule, Website
 from s3gw import xml
 from s3gw.errors import Code, S3Error
-from s3gw.xml_reader import TEXT, Many, Struct, Value, items, malformed, read, text_of
+from s3gw.xml_reader import TEXT, Many, Struct, Value, items, malformed, number_of, read, text_of
 
 MAX_BYTES = 128 << 10
 MAX_RULES = 50
 
+_REDIRECTS = frozenset((301, 302, 303, 304, 305, 307, 308))
+_ERRORS = frozenset((*range(400, 418), *range(500, 506)))
+# More than one too many are not read to their end.
+_READ_RULES = 2 * MAX_RULES
 _ROOT = "WebsiteConfiguration"
 _REDIRECT = Struct(
     dict.fromkeys(("HostName", "HttpRedirectCode", "Protocol", "ReplaceKeyPrefixWith", "ReplaceKeyWith"), TEXT)
@@ -23,9 +27,9 @@ _SHAPE = Struct(
         "RedirectAllRequestsTo": Struct({"HostName": TEXT, "Protocol": TEXT}),
         "IndexDocument": Struct({"Suffix": TEXT}),
         "ErrorDocument": Struct({"Key": TEXT}),
-        # One more than is allowed, so that too many are refused in S3's words.
+        # More than are allowed, so that too many are refused in S3's words.
         "RoutingRules": Struct(
-            {"RoutingRule": Many(Struct({"Condition": _CONDITION, "Redirect": _REDIRECT}), MAX_RULES + 1)}
+            {"RoutingRule": Many(Struct({"Condition": _CONDITION, "Redirect": _REDIRECT}), _READ_RULES)}
         ),
     }
 )
@@ -46,7 +50,10 @@ def parse(document: bytes) -> Website:
     if "RoutingRules" in found and not listed:
         raise malformed()
     if len(listed) > MAX_RULES:
-        raise _invalid(f"The number of routing rules must not exceed the max allowed {MAX_RULES}")
+        raise _invalid(
+            f"{len(listed)} routing rules provided, the number of routing rules in a website configuration is limited "
+            f"to {MAX_RULES}."
+        )
     return Website(index, _error(_struct(found, "ErrorDocument")), None, tuple([_rule(item) for item in listed]))
 
 
@@ -64,7 +71,7 @@ def _error(found: dict[str, Value] | None) -> str:
         return ""
     key = text_of(found, "Key")
     if not key:
-        raise malformed()
+        raise _argument("The ErrorDocument Key is not well formed", "", "ErrorDocument")
     return key
 
 
@@ -79,10 +86,7 @@ def _rule(item: dict[str, Value]) -> RoutingRule:
     if condition is None:
         return RoutingRule(to)
     if not condition:
-        raise _invalid(
-            "Condition cannot be empty. To redirect all requests without a condition, the condition element "
-            "shouldn't be present."
-        )
+        raise malformed()
     return RoutingRule(to, text_of(condition, "KeyPrefixEquals") or "", _error_status(condition))
 
 
@@ -107,7 +111,7 @@ def _redirect_status(found: dict[str, Value]) -> int:
     text = text_of(found, "HttpRedirectCode")
     if text is None:
         return DEFAULT_REDIRECT_STATUS
-    if text not in ("301", "302", "303", "304", "305", "307", "308"):
+    if number_of(text) not in _REDIRECTS:
         raise _invalid(
             f"The provided HTTP redirect code ({text}) is not valid. Valid codes are 3XX except 300.",
         )
@@ -118,7 +122,7 @@ def _error_status(found: dict[str, Value]) -> int:
     text = text_of(found, "HttpErrorCodeReturnedEquals")
     if text is None:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) == 3 and text[0] in "45"):
+    if number_of(text) not in _ERRORS:
         raise _invalid(f"The provided HTTP error code ({text}) is not valid. Valid codes are 4XX or 5XX.")
     return int(text)
 
@@ -162,5 +166,5 @@ def _invalid(message: str) -> S3Error:
     return S3Error(Code.INVALID_REQUEST, message)
 
 
-def _argument(message: str, value: str) -> S3Error:
-    return S3Error(Code.INVALID_ARGUMENT, message, argument_name="IndexDocument", argument_value=value)
+def _argument(message: str, value: str, name: str = "IndexDocument") -> S3Error:
+    return S3Error(Code.INVALID_ARGUMENT, message, argument_name=name, argument_value=value)

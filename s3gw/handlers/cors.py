@@ -7,6 +7,7 @@ from cyxcloud.objects.cors import CORS
 from s3gw.configuration import cors
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
+from s3gw.handlers.subresource import checked_document
 
 
 async def get_bucket_cors(ctx: RequestContext) -> Response:
@@ -17,7 +18,7 @@ async def get_bucket_cors(ctx: RequestContext) -> Response:
 
 
 async def put_bucket_cors(ctx: RequestContext) -> Response:
-    rules = cors.parse(await ctx.body.read_document(cors.MAX_BYTES))
+    rules = cors.parse(await checked_document(ctx, cors.MAX_BYTES))
     await bucket_config.put(ctx.store, ctx.bucket, CORS, rules)
     return Response(200, {})
 

@@ -17,6 +17,8 @@ async def get_bucket_website(ctx: RequestContext) -> Response:
 
 
 async def put_bucket_website(ctx: RequestContext) -> Response:
+    if (ctx.body.length or 0) > website.MAX_BYTES:
+        raise S3Error(Code.MAX_MESSAGE_LENGTH_EXCEEDED, max_message_length_bytes=website.MAX_BYTES)
     site = website.parse(await ctx.body.read_document(website.MAX_BYTES))
     await bucket_config.put(ctx.store, ctx.bucket, WEBSITE, site)
     return Response(200, {})

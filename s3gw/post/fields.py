@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from s3gw import sigv2
 from s3gw.configuration import tagging
 from s3gw.errors import Code, S3Error
+from s3gw.parameters import is_header
 from s3gw.sigv2 import FormSignature
 from s3gw.sigv4.forms import FIELDS as V4_FIELDS
 from s3gw.sigv4.forms import FormSignatureV4, parse_form
@@ -19,7 +20,7 @@ from s3gw.sigv4.forms import FormSignatureV4, parse_form
 _FILENAME = "${filename}"
 _V2_FIELDS = {"awsaccesskeyid": "AWSAccessKeyId", "signature": "signature"}
 # What makes a form an attempt to sign, which is then whole or refused.
-_SIGNING = frozenset((*_V2_FIELDS, "x-amz-algorithm", "x-amz-credential", "x-amz-signature", "policy"))
+_SIGNING = frozenset((*_V2_FIELDS, *V4_FIELDS, "policy"))
 _PLAIN_HEADERS = (
     "cache-control",
     "content-disposition",
@@ -90,15 +91,19 @@ def signature_of(fields: Mapping[str, str], region: str) -> FormSignature | Form
 
 
 def headers_of(fields: Mapping[str, str]) -> dict[str, str]:
+    """What a header cannot carry is refused: it would come back as one, and a line break in it as two."""
     headers = {name: fields[name] for name in _PLAIN_HEADERS if name in fields}
     headers |= {
         name: value for name, value in fields.items() if name.startswith("x-amz-") and name not in _SIGNATURE_HEADERS
     }
     if fields.get("acl"):
         headers["x-amz-acl"] = fields["acl"]
+    for name, value in headers.items():
+        if not is_header(name, value):
+            raise S3Error(Code.INVALID_ARGUMENT, argument_name=name, argument_value=value)
     if fields.get("tagging"):
         headers["x-amz-tagging"] = _tagging(fields["tagging"])
-    return headers
+    return {name: value.strip(" \t") for name, value in headers.items()}
 
 
 def _tagging(document: str) -> str:

@@ -38,13 +38,16 @@ class _State(Enum):
 
 
 def boundary_of(content_type: str | None) -> bytes:
-    """Raises PreconditionFailed, as S3 does, where the body is no form."""
-    match = _FORM(content_type or "")
-    boundary = "" if match is None else match[1] or match[2]
-    if not 0 < len(boundary) <= MAX_BOUNDARY_CHARACTERS:
+    """Raises PreconditionFailed, as S3 does, where the body is no form, MalformedPOSTRequest for one without end."""
+    text = content_type or ""
+    if text.partition(";")[0].strip().lower() != "multipart/form-data":
         raise S3Error(
             Code.PRECONDITION_FAILED, condition="Bucket POST must be of the enclosure-type multipart/form-data"
         )
+    match = _FORM(text)
+    boundary = "" if match is None else match[1] or match[2]
+    if not 0 < len(boundary) <= MAX_BOUNDARY_CHARACTERS:
+        raise malformed()
     return boundary.encode()
 
 

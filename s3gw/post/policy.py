@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from s3gw.errors import Code, S3Error
 from s3gw.times import parse_iso_time
@@ -24,6 +24,7 @@ _FREE = frozenset(("awsaccesskeyid", "signature", "x-amz-signature", "policy", "
 _FREE_PREFIXES = ("x-ignore-", "x-amz-checksum-", "x-amz-sdk-checksum-")
 _MATCHES = ("eq", "starts-with")
 _LENGTH = "content-length-range"
+_NO_JSON = "Invalid JSON."
 MAX_SIZE = 5 << 30
 # A policy may escape a dollar sign and a vertical tab, which JSON does not know.
 _ESCAPES = re.compile(r"\\(.)", re.DOTALL)
@@ -59,19 +60,27 @@ class Policy:
 
 def parse_policy(encoded: str) -> Policy:
     """Raises InvalidPolicyDocument."""
-    document = _json(encoded)
-    if not isinstance(document, dict):
-        _invalid("Invalid JSON.")
-    expiration, conditions = document.get("expiration"), document.get("conditions")
-    if expiration is None:
-        _invalid("Policy missing expiration.")
-    if conditions is None:
-        _invalid("Policy missing conditions.")
-    expires_ms = parse_iso_time(expiration) if isinstance(expiration, str) else None
+    document = _document(encoded)
+    for name in document:
+        if name not in ("expiration", "conditions"):
+            raise _invalid(f'Unexpected: "{name}"')
+    if "expiration" not in document:
+        raise _invalid("Policy missing expiration.")
+    expiration = document["expiration"]
+    if not isinstance(expiration, str):
+        raise _invalid(_NO_JSON)
+    expires_ms = parse_iso_time(expiration)
     if expires_ms is None:
-        _invalid(f"Invalid 'expiration' value: '{expiration}'")
+        raise _invalid(f"Invalid 'expiration' value: '{expiration}'")
+    if "conditions" not in document:
+        raise _invalid("Policy missing conditions.")
+    conditions = document["conditions"]
     if not isinstance(conditions, list):
-        _invalid("Invalid 'conditions' value: must be a List.")
+        raise _invalid("Invalid 'conditions' value: must be a List.")
+    return _policy(expires_ms, conditions)
+
+
+def _policy(expires_ms: int, conditions: list[object]) -> Policy:
     least, most = 0, MAX_SIZE
     found: list[Condition] = []
     for each in conditions:
@@ -88,7 +97,7 @@ def check_policy(policy: Policy, fields: Mapping[str, str], now_ms: int) -> None
     if now_ms >= policy.expires_ms:
         _denied("Policy expired.")
     for condition in policy.conditions:
-        if not condition.allows(fields.get(condition.field, "")):
+        if not condition.field or not condition.allows(fields.get(condition.field, "")):
             _denied(f"Policy Condition failed: {condition.text}")
     covered = {condition.field for condition in policy.conditions} | _FREE
     extra = [name for name in fields if name not in covered and not name.startswith(_FREE_PREFIXES)]
@@ -96,26 +105,34 @@ def check_policy(policy: Policy, fields: Mapping[str, str], now_ms: int) -> None
         _denied(f"Extra input fields: {', '.join(extra)}")
 
 
-def _json(encoded: str) -> object:
+def _document(encoded: str) -> dict[str, object]:
     try:
-        text = base64.b64decode("".join(encoded.split()), validate=True).decode()
-        return json.loads(_ESCAPES.sub(_json_escape, text))
-    except (binascii.Error, ValueError, RecursionError):
-        return None
+        text = base64.b64decode("".join(encoded.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise _invalid("invalid Base64 encoding.") from None
+    if not text:
+        raise _invalid("Expecting '{' but found End-of-Input")
+    try:
+        document = json.loads(_ESCAPES.sub(_json_escape, text.decode()))
+    except (ValueError, RecursionError):
+        raise _invalid(_NO_JSON) from None
+    if not isinstance(document, dict):
+        raise _invalid(_NO_JSON)
+    return document
 
 
 def _json_escape(match: re.Match[str]) -> str:
     return _OWN_ESCAPES.get(match[1], match[0])
 
 
-def _is_length(item: object) -> bool:
+def _is_length(item: object) -> TypeGuard[list[object]]:
     return isinstance(item, list) and bool(item) and isinstance(item[0], str) and item[0].lower() == _LENGTH
 
 
 def _length_range(item: list[object]) -> tuple[int, int]:
     sizes = [_size(each) for each in item[1:]]
     if len(sizes) != 2:
-        _invalid(f"Invalid {_LENGTH}: it must have two arguments, the least and the largest size.")
+        raise _invalid(f"Invalid {_LENGTH}: wrong number of arguments.")
     return sizes[0], sizes[1]
 
 
@@ -123,34 +140,40 @@ def _size(value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        _invalid(f"Invalid {_LENGTH}: a size must be a non-negative integer.")
+        raise _invalid(_NO_JSON)
     return value
 
 
 def _condition(item: object) -> Condition:
-    text = json.dumps(item)
     if isinstance(item, dict):
-        if len(item) != 1:
-            _invalid("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
-        name, value = next(iter(item.items()))
-        if not isinstance(value, str):
-            _invalid("Invalid Simple-Condition: value must be a string.")
-        shown = json.dumps(["eq", f"${name}", value])
-        return Condition("eq", name.lower(), value, shown)
+        return _simple_condition(item)
     if not isinstance(item, list):
-        _invalid(f"Invalid Condition: {text}")
-    if len(item) != 3 or not all(isinstance(each, str) for each in item):
-        _invalid(f"Invalid Condition: wrong number or kind of arguments: {text}")
-    kind, name, value = item
+        raise _invalid("Invalid condition test: must be a List or Object.")
+    if not item:
+        raise _invalid("Invalid Condition: missing operation identifier.")
+    if not all(isinstance(each, str) for each in item):
+        raise _invalid(_NO_JSON)
+    kind = item[0]
     if kind.lower() not in _MATCHES:
-        _invalid(f"Invalid Condition: unknown operation '{kind}'.")
-    if not name.startswith("$"):
-        _invalid(f"Invalid Condition: the field must begin with '$': {text}")
-    return Condition(kind.lower(), name[1:].lower(), value, text)
+        raise _invalid(f"Invalid Condition: unknown operation '{kind}'.")
+    if len(item) != 3:
+        raise _invalid(f"Invalid {kind}: wrong number of arguments.")
+    # A name without its dollar sign names nothing, so that nothing meets the condition.
+    name = item[1][1:].lower() if item[1].startswith("$") else ""
+    return Condition(kind.lower(), name, item[2], json.dumps(item, separators=(",", ":")))
 
 
-def _invalid(problem: str) -> NoReturn:
-    raise S3Error(Code.INVALID_POLICY_DOCUMENT, f"Invalid Policy: {problem}")
+def _simple_condition(item: dict[str, object]) -> Condition:
+    if len(item) != 1:
+        raise _invalid("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
+    name, value = next(iter(item.items()))
+    if not isinstance(value, str):
+        raise _invalid("Invalid Simple-Condition: value must be a string.")
+    return Condition("eq", name.lower(), value, json.dumps(["eq", f"${name}", value]))
+
+
+def _invalid(problem: str) -> S3Error:
+    return S3Error(Code.INVALID_POLICY_DOCUMENT, f"Invalid Policy: {problem}")
 
 
 def _denied(problem: str) -> NoReturn:

@@ -25,6 +25,7 @@ from s3gw.sigv2.verify import unknown_key
 from s3gw.sigv4 import Anonymous, SignatureError, SignatureFault
 from s3gw.sigv4.authorization import MISMATCH
 from s3gw.sigv4.payload import UNSIGNED
+from s3gw.sigv4.verify import in_bytes
 
 # Headers of the request that describe the form and not the object.
 _OF_THE_FORM = frozenset(
@@ -107,6 +108,7 @@ def _signer(fields: Mapping[str, str], credentials: Credentials, region: str) ->
             AWSAccessKeyId=signature.access_key,
             StringToSign=signature.text,
             SignatureProvided=signature.signature,
+            StringToSignBytes=in_bytes(signature.text),
         )
     return credential.principal
 

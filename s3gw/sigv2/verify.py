@@ -16,7 +16,7 @@ from s3gw.sigv4.authorization import MISMATCH
 from s3gw.sigv4.errors import SignatureError, SignatureFault
 from s3gw.sigv4.payload import CONTENT_SHA256, UNSIGNED, Payload, parse_payload
 from s3gw.sigv4.timestamps import iso_date, parse_amz_date, parse_http_date
-from s3gw.sigv4.verify import MAX_SKEW_MS
+from s3gw.sigv4.verify import MAX_SKEW_MS, in_bytes
 from s3gw.sigv4.view import RequestView, header
 
 QUERY_COMPONENTS = ("AWSAccessKeyId", "Signature", "Expires")
@@ -93,6 +93,7 @@ def check(claim: ClaimV2, secret: str | None) -> VerifiedV2:
             AWSAccessKeyId=claim.access_key,
             StringToSign=claim.texts[0],
             SignatureProvided=claim.signature,
+            StringToSignBytes=in_bytes(claim.texts[0]),
         )
     return VerifiedV2(claim.access_key, claim.payload, claim.presigned)
 

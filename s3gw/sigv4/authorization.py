@@ -175,10 +175,9 @@ def check_form_scope(parts: list[str], region: str) -> None:
 
 
 def _bad_form_credential(problem: str, **fields: str) -> SignatureError:
-    # S3 calls the same mistake an invalid argument where a form makes it.
-    return SignatureError(
-        SignatureFault.INVALID_ARGUMENT, f"Error parsing the x-amz-credential field; {problem}", **fields
-    )
+    """S3 calls the same mistake an invalid argument where a form makes it."""
+    fields.pop("Region", None)
+    return SignatureError(SignatureFault.INVALID_ARGUMENT, problem, ArgumentName="x-amz-credential", **fields)
 
 
 def _malformed(problem: str, **fields: str) -> SignatureError:

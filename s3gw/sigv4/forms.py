@@ -38,13 +38,13 @@ def parse_form(fields: Mapping[str, str], region: str) -> FormSignatureV4:
     if algorithm != ALGORITHM:
         if algorithm == "AWS4-ECDSA-P256-SHA256":
             refuse_ecdsa()
-        raise _invalid("x-amz-algorithm", algorithm, f'x-amz-algorithm only supports "{ALGORITHM}"')
+        raise _invalid("X-Amz-Algorithm", algorithm, f"Only {ALGORITHM} is supported")
     parts = scope.rsplit("/", 4)
     check_form_scope(parts, region)
     if parse_amz_date(timestamp) is None:
-        raise _invalid("x-amz-date", timestamp, "x-amz-date must be formatted via ISO8601 Basic format")
+        raise _invalid("X-Amz-Date", timestamp, "X-Amz-Date must be formated via ISO8601 Long format")
     if timestamp[:8] != parts[1]:
-        raise _invalid("x-amz-date", timestamp, "The date of x-amz-credential is not that of x-amz-date")
+        raise _invalid("X-Amz-Date", timestamp, "The date of x-amz-credential is not that of x-amz-date")
     return FormSignatureV4(parts[0], parts[1], region, signature, fields["policy"])
 
 

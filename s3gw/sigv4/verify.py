@@ -122,7 +122,9 @@ class Verifier:
                 AWSAccessKeyId=claim.access_key,
                 StringToSign=text,
                 SignatureProvided=claim.signature,
+                StringToSignBytes=in_bytes(text),
                 CanonicalRequest=claim.canonical_request,
+                CanonicalRequestBytes=in_bytes(claim.canonical_request),
             )
         return Verified(claim.access_key, claim.payload, claim.presigned, key, claim.timestamp, scope, claim.signature)
 
@@ -188,6 +190,11 @@ class Verifier:
         payload = UNSIGNED if declared is None else parse_payload(declared)
         query = join_pairs([pair for pair in pairs if pair[0] != "X-Amz-Signature"])
         return _claim(view, presigned.credential, presigned.timestamp, query, payload, presigned=True)
+
+
+def in_bytes(text: str) -> str:
+    """As S3 shows what it signed, for those who look for a character that cannot be seen."""
+    return text.encode("utf-8", "surrogateescape").hex(" ")
 
 
 def _claim(

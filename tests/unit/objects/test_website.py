@@ -17,8 +17,9 @@ SITE = Website(
 )
 
 
-def asked(key: str) -> Asked:
-    return Asked("b.site.test", "http", key.encode())
+def asked(path: str) -> Asked:
+    key, _, query = path.partition("?")
+    return Asked("b.site.test", "http", key.encode(), query)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,7 @@ def test_key_of_a_path(path: str, key: str) -> None:
     [
         ("docs/a b.html", 0, SentOn(301, "http://b.site.test/documents/a%20b.html")),
         ("old/x", 0, SentOn(302, "https://example.com/gone.html")),
+        ("old/x?a=1", 0, SentOn(302, "https://example.com/gone.html?a=1")),
         ("up/x", 0, None),
         ("up/x", 404, SentOn(301, "http://backend.example/report/x")),
         ("other", 404, None),

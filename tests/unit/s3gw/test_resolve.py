@@ -125,6 +125,13 @@ def test_resolve_ignores_unknown_headers_on_reads_and_harmless_ones_on_changes()
     assert resolve("PUT", "/bucket/key", "x-amz-unheard-of").operation.name == "PutObject"
 
 
+@pytest.mark.parametrize("query", ["x-amz-meta-a=b%0d%0aSet-Cookie:c", "x-amz-meta-a:%20b=c", "x-amz-acl=%00"])
+def test_resolve_of_a_hoisted_parameter_that_is_no_header_is_refused(query: str) -> None:
+    with pytest.raises(S3Error) as refused:
+        RESOLVER.resolve("PUT", "/bucket/k", query, "h", ())
+    assert refused.value.code is Code.INVALID_ARGUMENT
+
+
 def test_resolve_counts_hoisted_parameters_as_headers() -> None:
     signed = "X-Amz-Algorithm=a&X-Amz-Credential=c&X-Amz-Date=d&X-Amz-Expires=1&X-Amz-SignedHeaders=h&X-Amz-Signature=s"
     found = resolve(

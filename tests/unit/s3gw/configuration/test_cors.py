@@ -26,6 +26,7 @@ def test_rules_are_parsed_stored_and_rendered() -> None:
     rule = CorsRule(("GET", "PUT"), ("http://*.example",), ("x-*", "Range"), ("ETag",), 3000, "one & only")
     rules = CorsRules((rule, CorsRule(("GET",), ("*",))))
     assert parse(document(FULL, GET + ANY)) == rules
+    assert parse(document(GET + ANY + "<MaxAgeSeconds>-100</MaxAgeSeconds>")).rules[0].max_age_seconds == -100
     assert parse(render(rules)) == rules
     assert CORS.decode(CORS.encode(rules)) == rules
 
@@ -44,6 +45,9 @@ def test_rules_are_parsed_stored_and_rendered() -> None:
         (document("<AllowedMethod>get</AllowedMethod>" + ANY), Code.INVALID_REQUEST),
         (document(GET + "<AllowedOrigin>*.*</AllowedOrigin>"), Code.INVALID_REQUEST),
         (document(GET + ANY + "<AllowedHeader>*-*</AllowedHeader>"), Code.INVALID_REQUEST),
+        (document(GET + ANY + "<AllowedHeader>a:b</AllowedHeader>"), Code.INVALID_REQUEST),
+        (document(GET + ANY + "<ExposeHeader>a b</ExposeHeader>"), Code.INVALID_REQUEST),
+        (document("<AllowedMethod></AllowedMethod>" + ANY), Code.INVALID_REQUEST),
         (document(GET + ANY + "<ExposeHeader>x-*</ExposeHeader>"), Code.INVALID_REQUEST),
     ],
 )

@@ -119,6 +119,24 @@ def test_headers_of_a_form_are_those_of_a_put() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-amz-meta-a", "one\r\nSet-Cookie: two"),
+        ("x-amz-meta-a", "one\ntwo"),
+        ("x-amz-meta-a", "\x00"),
+        ("content-type", "text/plain\r\n"),
+        ("x-amz-meta-a: b", "c"),
+        ("x-amz-meta-a\r\nb", "c"),
+        ("acl", "private\r\nx: y"),
+    ],
+)
+def test_field_that_no_header_can_carry_is_refused(name: str, value: str) -> None:
+    with pytest.raises(S3Error) as refused:
+        headers_of({name: value})
+    assert refused.value.code is Code.INVALID_ARGUMENT
+
+
 def test_tagging_that_is_no_document_is_refused() -> None:
     with pytest.raises(S3Error):
         headers_of({"tagging": "a=b"})

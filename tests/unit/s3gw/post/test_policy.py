@@ -44,6 +44,8 @@ def test_policy_allows_what_its_conditions_say() -> None:
         (["starts-with", "$Content-Type", "image/"], "content-type", "image/jpg, image/gif", True),
         (["starts-with", "$Content-Type", "image/"], "content-type", "image/jpg,text/html", False),
         ({"x-amz-meta-tag": ""}, "x-amz-meta-tag", "given", False),
+        (["eq", "acl", "private"], "acl", "private", False),
+        (["starts-with", "$", ""], "acl", "private", False),
     ],
 )
 def test_condition(condition: Any, name: str, value: str, *, allowed: bool) -> None:
@@ -82,6 +84,7 @@ def test_policy_expires() -> None:
         {"EXPIRATION": LATER, "conditions": []},
         {"expiration": "2030-01-01 00:00:00+00:00", "conditions": []},
         {"expiration": 7, "conditions": []},
+        {"expiration": LATER, "conditions": [], "extra": "field"},
         {"expiration": LATER},
         {"expiration": LATER, "CONDITIONS": []},
         {"expiration": LATER, "conditions": {}},
@@ -95,7 +98,6 @@ def test_policy_expires() -> None:
                 None,
                 [],
                 ["eq", "$acl"],
-                ["eq", "acl", "private"],
                 ["ends-with", "$key", "x"],
                 ["content-length-range", 0],
                 ["content-length-range", -1, 0],
