@@ -40,8 +40,8 @@ LINES_AN_OBJECT = 5000
 LOOK_SECONDS = 1.0
 LOOKS_AN_INTERVAL = 8
 # While lines come more closely than this the object waits for them, but no longer than that.
-QUIET_SECONDS = 1.0
-MOST_EXTRA_SECONDS = 2.0
+QUIET_SECONDS = 1.5
+MOST_EXTRA_SECONDS = 4.0
 CONTENT_TYPE = "text/plain"
 
 

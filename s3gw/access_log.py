@@ -8,7 +8,9 @@ and is no proof that nothing else was asked. What a worker holds when it is kill
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -18,6 +20,7 @@ from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import BucketId
 from cyxcloud.meta import access_logs
 from cyxcloud.meta.access_logs import LogRow
+from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects import bucket_config, buckets
 from cyxcloud.objects.access_log import LOGGING, Line, operation_of
@@ -56,11 +59,34 @@ class Observed:
     is_page: bool = False
 
 
+class HeldLines:
+    """Lines on their way to the database, bounded; one flush at a time."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[BucketId, LogRow]] = []
+        self._dropped = 0
+
+    def add(self, bucket: BucketId, row: LogRow) -> None:
+        if len(self._rows) < MAX_HELD:
+            self._rows.append((bucket, row))
+        else:
+            self._dropped += 1
+
+    async def flush(self, change: Callable[[Callable[[Connection], None]], Awaitable[None]]) -> None:
+        """What could not be written waits for the next time."""
+        if self._dropped:
+            log.warning("lines of access logs were dropped", lines=self._dropped)
+            self._dropped = 0
+        while self._rows:
+            batch = self._rows[:LINES_A_COMMIT]
+            await change(partial(access_logs.append, rows=batch))
+            del self._rows[: len(batch)]
+
+
 class AccessLogs:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._held: list[tuple[BucketId, LogRow]] = []
-        self._dropped = 0
+        self._held = HeldLines()
 
     def observe(self, store: Store, resolved: Resolved, *, is_page: bool = False) -> Observed | None:
         """None where the bucket keeps no log, or is none. `is_page`: of a website."""
@@ -76,22 +102,10 @@ class AccessLogs:
     def note(self, store: Store, seen: Observed, request: web.BaseRequest, response: Response) -> None:
         line = self._line(store, seen, request, response)
         for each in [line._replace(key=key) for key in response.keys] or [line]:
-            if len(self._held) >= MAX_HELD:
-                self._dropped += 1
-                continue
-            self._held.append((seen.bucket.id, LogRow(store.ids.next(), seen.begun_ms, each.text())))
+            self._held.add(seen.bucket.id, LogRow(store.ids.next(), seen.begun_ms, each.text()))
 
     async def flush(self, store: Store) -> None:
-        if self._dropped:
-            log.warning("lines of access logs were dropped", lines=self._dropped)
-            self._dropped = 0
-        while self._held:
-            batch, self._held = self._held[:LINES_A_COMMIT], self._held[LINES_A_COMMIT:]
-            try:
-                await store.change(lambda conn, batch=batch: access_logs.append(conn, batch), is_long=True)  # type: ignore[misc]
-            except BaseException:
-                self._held = batch + self._held
-                raise
+        await self._held.flush(lambda function: store.change(function, is_long=True))
 
     def _line(self, store: Store, seen: Observed, request: web.BaseRequest, response: Response) -> Line:
         operation, ctx, headers = seen.resolved.operation, seen.ctx, request.headers

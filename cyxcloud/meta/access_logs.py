@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 
 from cyxcloud.core.ids import BucketId
 from cyxcloud.meta.connection import Connection
@@ -14,7 +15,7 @@ from cyxcloud.meta.schema import access_log
 from cyxcloud.meta.statement import prepare
 
 _L = access_log.c
-_insert = prepare(insert(access_log))
+_insert = prepare(insert(access_log).on_conflict_do_nothing())
 _next_bucket = prepare(select(func.min(_L.bucket)).where(_L.bucket > bindparam("after")))
 _last = prepare(select(func.max(_L.id)).where(_L.bucket == bindparam("of_bucket")))
 _page = prepare(
@@ -34,6 +35,7 @@ class LogRow(NamedTuple):
 
 
 def append(conn: Connection, rows: Sequence[tuple[BucketId, LogRow]]) -> None:
+    """May be repeated by one who does not know whether it was done."""
     for bucket, row in rows:
         conn.run(_insert, {"bucket": bucket, "id": row.id, "at_ms": row.at_ms, "line": row.line})
 

@@ -23,6 +23,7 @@ from s3gw.authority import demand_owner, demand_reading
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
 from s3gw.handlers.archive import demand_readable
+from s3gw.handlers.lifecycle import expiration_header
 from s3gw.handlers.objects import new_attributes, stored_headers
 from s3gw.opened import VERSION_HEADER, source_version_headers
 from s3gw.parameters import part_number
@@ -104,6 +105,7 @@ async def copy_object(ctx: RequestContext) -> Response:
     headers = {name: value for name, value in stored_headers(stored).items() if name in _ANSWERED}
     headers |= encryption.answer(ctx.headers, target.sealing.encryption, context=True)
     headers |= source_version_headers(source.bucket, version)
+    headers |= expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
     return xml_response(xml.copy_object(stored.etag, stored.mtime_ms, stored.checksum), headers=headers)
 
 

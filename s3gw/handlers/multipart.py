@@ -19,7 +19,7 @@ from s3gw.checksums import parse_checksum
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.errors import Code, S3Error
 from s3gw.handlers.copy import named_algorithm
-from s3gw.handlers.lifecycle import abort_headers
+from s3gw.handlers.lifecycle import abort_headers, expiration_header
 from s3gw.handlers.objects import new_attributes, stored_headers
 from s3gw.parameters import part_number
 from s3gw.upload_ids import parse_upload_id, upload_text
@@ -103,6 +103,7 @@ async def complete_multipart_upload(ctx: RequestContext) -> Response:
     stored = await multipart.complete(ctx.store, upload.id, target, completion)
     document_out = xml.complete_multipart_upload(_location(ctx), ctx.bucket.name, ctx.key, stored.etag, stored.checksum)
     headers = stored_headers(stored) | encryption.answer(ctx.headers, encryption.of_upload(upload))
+    headers |= expiration_header(ctx, stored.size, stored.mtime_ms, multipart.begun_with(upload).tags)
     del headers["ETag"]
     return xml_response(document_out, headers=headers)
 

@@ -31,6 +31,15 @@ def read(client: Any, bucket: str, key: str) -> Any:
     return answer
 
 
+def upload(client: Any, bucket: str, key: str) -> Any:
+    begun = client.create_multipart_upload(Bucket=bucket, Key=key)
+    named = {"Bucket": bucket, "Key": key, "UploadId": begun["UploadId"]}
+    part = client.upload_part(**named, PartNumber=1, Body=b"x")
+    return client.complete_multipart_upload(
+        **named, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    )
+
+
 def test_lifecycle_is_kept_and_removed(client: Any, bucket: str) -> None:
     with refused("NoSuchLifecycleConfiguration", 404):
         client.get_bucket_lifecycle_configuration(Bucket=bucket)
@@ -63,6 +72,8 @@ def test_expiration_is_said_of_objects_that_a_rule_takes(client: Any, bucket: st
         client.put_object(Bucket=bucket, Key="logs/a", Body=b"x"),
         client.head_object(Bucket=bucket, Key="logs/a"),
         read(client, bucket, "logs/a"),
+        client.copy_object(Bucket=bucket, Key="logs/b", CopySource={"Bucket": bucket, "Key": "logs/a"}),
+        upload(client, bucket, "logs/c"),
     ):
         found = re.fullmatch(r'expiry-date="(.*)", rule-id="one%20two"', said["Expiration"])
         assert found is not None

@@ -149,7 +149,7 @@ async def test_buckets_with_one_prefix_share_an_object(bench: Bench) -> None:
     for source in (WEB, SHOP):
         await bench.configure(source, Logging("logs", "a/"))
         await bench.lines(source, source.name.encode())
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
     (key,) = bench.delivered()
     assert sorted((await bench.read(key)).split()) == [b"shop", b"web"]
 
@@ -162,7 +162,7 @@ async def test_keys_dated_by_event_have_an_object_a_day_and_bucket(bench: Bench)
     await bench.lines(WEB, b"yesterday", at_ms=day - 1)
     await bench.lines(WEB, b"today", at_ms=day)
     await bench.lines(SHOP, b"shop", at_ms=day)
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
     assert sorted([await bench.read(key) for key in bench.delivered()]) == [b"shop\n", b"today\n", b"yesterday\n"]
     assert all(
         key.startswith((b"a/owner-id/us-east-1/web/20", b"a/owner-id/us-east-1/shop/20")) for key in bench.delivered()
@@ -193,7 +193,7 @@ async def test_lines_that_the_target_does_not_take_are_dropped(bench: Bench, sto
         await bench.allow(stored)
     await bench.configure(WEB, Logging("logs", "a/"))
     await bench.lines(WEB, b"one")
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
     assert (bench.delivered(), bench.left()) == ([], 0)
 
 
@@ -201,13 +201,13 @@ async def test_policy_may_name_the_prefix_itself_and_a_denial_of_a_key_wins(benc
     await bench.configure(WEB, Logging("logs", "a/"))
     await bench.allow(policy("web", resource="logs/a/"))
     await bench.lines(WEB, b"one")
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
     assert len(bench.delivered()) == 1
     allowed, denied = (json.loads(policy("web", effect=effect, resource=resource).text) for effect, resource in
                        (("Allow", "logs/a/"), ("Deny", "logs/a/20*")))  # fmt: skip
     await bench.allow(StoredPolicy(json.dumps({"Statement": allowed["Statement"] + denied["Statement"]})))
     await bench.lines(WEB, b"two")
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
     assert len(bench.delivered()) == 1
 
 
@@ -216,7 +216,7 @@ async def test_grant_to_the_log_delivery_group_lets_logs_in(bench: Bench) -> Non
     await bench.change(lambda conn: bucket_config.put(conn, LOGS.id, BUCKET_ACL.name, value))
     await bench.configure(WEB, Logging("logs", "", grants=(Grant("reader-id", "READ"),)))
     await bench.lines(WEB, b"one")
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
     (key,) = bench.delivered()
     store = await bench.objects.ready()
     view = get.view_of(get.find(store, LOGS.name, key, with_body=True))
@@ -225,7 +225,7 @@ async def test_grant_to_the_log_delivery_group_lets_logs_in(bench: Bench) -> Non
 
 async def test_lines_of_a_bucket_that_logs_no_more_are_dropped(bench: Bench) -> None:
     await bench.lines(WEB, b"one")
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
     assert bench.left() == 0
 
 
@@ -234,7 +234,7 @@ async def test_lines_that_another_has_delivered_make_no_object(bench: Bench, mon
     await bench.configure(WEB, Logging("logs", "a/"))
     await bench.lines(WEB, b"one", b"two")
     await bench.worker.step(bench.clock.monotonic())
-    bench.clock.advance(INTERVAL + 1)
+    bench.clock.advance(INTERVAL + 2)
     stale = access_logs.page(bench.reader, WEB.id, 10)
     await bench.change(lambda conn: access_logs.remove(conn, WEB.id, [stale[0].id]))
     monkeypatch.setattr(access_logs, "page", lambda _conn, _bucket, _limit: stale)
@@ -249,8 +249,8 @@ async def test_many_lines_become_several_objects(bench: Bench, monkeypatch: pyte
     await bench.allow(policy("web"))
     await bench.configure(WEB, Logging("logs", "a/"))
     await bench.lines(WEB, b"1", b"2", b"3", b"4", b"5")
-    await bench.after(INTERVAL + 1)
-    await bench.after(INTERVAL + 1)
+    await bench.after(INTERVAL + 2)
+    await bench.after(INTERVAL + 2)
     assert sorted([await bench.read(key) for key in bench.delivered()]) == [b"1\n2\n", b"3\n4\n", b"5\n"]
 
 
