@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from cyxcloud.meta.rows import ListedObject
 from cyxcloud.objects.attributes import Checksum, PartInfo
 from s3gw.errors import Code
 
@@ -50,14 +51,6 @@ class CreateBucketDocument:
 
 
 # Answers. What comes by the thousand is a tuple, which costs a third of a dataclass and may be a database row as it is.
-
-
-class ObjectLine(NamedTuple):
-    key: bytes
-    size: int
-    etag: str
-    modified_ms: int
-    storage_class: str
 
 
 class BucketLine(NamedTuple):
@@ -115,7 +108,7 @@ class ObjectPage:
     delimiter: str
     max_keys: int
     truncated: bool
-    lines: Sequence[tuple[bytes, int, str, int, str]]
+    lines: Sequence[ListedObject]
     common_prefixes: Sequence[bytes] = ()
     url_encode: bool = False
     owners: Sequence[Owner] = ()
@@ -132,6 +125,7 @@ class VersionLine(NamedTuple):
     etag: str
     size: int
     storage_class: str
+    checksum: int
     owner: Owner
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from urllib.parse import quote_from_bytes
 
-from cyxcloud.objects.attributes import Checksum
+from cyxcloud.objects.attributes import CHECKSUM_CODES, COMPOSITE_CODE, Checksum
 from s3gw.documents import (
     AttributesPage,
     BucketLine,
@@ -54,6 +54,15 @@ def _escape_key(key: bytes) -> str:
 
 def _quote_key(key: bytes) -> str:
     return quote_from_bytes(key)
+
+
+# By the small number that a row holds: which checksum an object has, without its value.
+_LISTED_CHECKSUMS = {0: ""} | {
+    code + composite: f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
+    for name, code in CHECKSUM_CODES.items()
+    if code
+    for kind, composite in (("FULL_OBJECT", 0), ("COMPOSITE", COMPOSITE_CODE))
+}
 
 
 def _key_writer(*, url_encode: bool) -> Callable[[bytes], str]:
@@ -139,9 +148,11 @@ def _object_page(page: ObjectPage, head: str, write_key: Callable[[bytes], str],
     contents = "".join(
         [
             f"<Contents><Key>{write_line_key(key)}</Key><LastModified>{iso_time(modified_ms)}</LastModified>"
-            f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size>{owner}"
+            f"<ETag>&quot;{etag}&quot;</ETag>{_LISTED_CHECKSUMS[checksum]}<Size>{size}</Size>{owner}"
             f"<StorageClass>{storage_class}</StorageClass></Contents>"
-            for (key, size, etag, modified_ms, storage_class), owner in zip(page.lines, owners, strict=False)
+            for (key, size, etag, modified_ms, _, storage_class, checksum), owner in zip(
+                page.lines, owners, strict=False
+            )
         ]
     )
     return (
@@ -189,7 +200,8 @@ def _version(line: VersionLine, owner: str, write_key: Callable[[bytes], str]) -
     if line.is_marker:
         return f"<DeleteMarker>{common}{owner}</DeleteMarker>"
     return (
-        f"<Version>{common}<ETag>&quot;{line.etag}&quot;</ETag><Size>{line.size}</Size>"
+        f"<Version>{common}<ETag>&quot;{line.etag}&quot;</ETag>{_LISTED_CHECKSUMS[line.checksum]}"
+        f"<Size>{line.size}</Size>"
         f"<StorageClass>{line.storage_class}</StorageClass>{owner}</Version>"
     )
 

@@ -16,6 +16,9 @@ from cyxcloud.objects.acl import Grant
 from cyxcloud.shards.cid import format_layout
 
 FORMAT = b"\x01"
+# What a listing shows of an object's checksum: algorithm and type in one small number. Never renumber.
+CHECKSUM_CODES = {"": 0, "CRC32": 1, "CRC32C": 2, "CRC64NVME": 3, "SHA1": 4, "SHA256": 5}
+COMPOSITE_CODE = 16
 CONTENT_HEADERS = (
     "content-type",
     "cache-control",
@@ -33,6 +36,12 @@ class Checksum:
     algorithm: str
     value: str
     type: str = "FULL_OBJECT"
+
+
+def checksum_code(checksum: Checksum | None) -> int:
+    if checksum is None:
+        return 0
+    return CHECKSUM_CODES[checksum.algorithm] + (COMPOSITE_CODE if checksum.type == "COMPOSITE" else 0)
 
 
 @dataclass(frozen=True, slots=True)

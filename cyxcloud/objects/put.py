@@ -16,7 +16,7 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.quotas import Sum
 from cyxcloud.meta.rows import BucketFlags, NewVersion, SegmentRow, Versioning
 from cyxcloud.objects import intake, locking, quota
-from cyxcloud.objects.attributes import Attributes, Checksum
+from cyxcloud.objects.attributes import Attributes, Checksum, checksum_code
 from cyxcloud.objects.body import Body
 from cyxcloud.objects.conditions import NO_WRITE_CONDITIONS, WriteConditions, check_write
 from cyxcloud.objects.encryption import BY_KEYRING, Sealing
@@ -24,9 +24,6 @@ from cyxcloud.objects.store import Store
 from cyxcloud.shards import cid
 
 STANDARD = "STANDARD"
-# What a listing shows of an object's checksum: algorithm and type in one small number. Never renumber.
-CHECKSUM_CODES = {"": 0, "CRC32": 1, "CRC32C": 2, "CRC64NVME": 3, "SHA1": 4, "SHA256": 5}
-COMPOSITE_CODE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +139,3 @@ def stored(new: NewVersion, checksum: Checksum | None, versioning: Versioning) -
     layout = tuple(each.length for each in new.segments)
     version = new.id if versioning is Versioning.ENABLED else None
     return Stored(new.etag, new.size, new.mtime_ms, new.content_cid, layout, checksum, version)
-
-
-def checksum_code(checksum: Checksum | None) -> int:
-    if checksum is None:
-        return 0
-    return CHECKSUM_CODES[checksum.algorithm] + (COMPOSITE_CODE if checksum.type == "COMPOSITE" else 0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from cyxcloud.core.ids import AccountId
 from cyxcloud.meta.reads import VersionRef
 from cyxcloud.meta.version_listing import ListedVersion
-from cyxcloud.objects import listing
+from cyxcloud.objects import listing, ownership
+from cyxcloud.objects.ownership import Ownership
 from s3gw import xml
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import Owner, VersionLine, VersionPage
 from s3gw.errors import Code, S3Error
 from s3gw.parameters import page_size, wants_url_encoding
+from s3gw.people import owner_named
 from s3gw.version_ids import parse_version_id, version_text
 
 _MARKER = "version-id-marker"
@@ -27,7 +29,7 @@ async def list_object_versions(ctx: RequestContext) -> Response:
         after_version=_after_version(ctx),
         limit=limit,
     )
-    owners = {account: _owner(ctx, account) for account in {each.account for each in found.versions}}
+    owners = _owners(ctx, {each.account for each in found.versions})
     page = VersionPage(
         bucket=ctx.bucket.name,
         prefix=query.get("prefix", ""),
@@ -76,11 +78,13 @@ def _line(each: ListedVersion, owner: Owner) -> VersionLine:
         each.etag,
         each.size,
         each.storage_class,
+        each.checksum,
         owner,
     )
 
 
-def _owner(ctx: RequestContext, account: AccountId) -> Owner:
-    """Of a version whose account is gone nobody's name is known."""
-    row = ctx.store.accounts.find(account)
-    return Owner("", "") if row is None else Owner(row.canonical_id, row.display_name)
+def _owners(ctx: RequestContext, accounts: set[AccountId]) -> dict[AccountId, Owner]:
+    """As the bucket's rule of ownership has it, whoever wrote the version."""
+    if ownership.rule_of(ctx.config) is Ownership.BUCKET_OWNER_ENFORCED:
+        return dict.fromkeys(accounts, owner_named(ctx.store, ctx.bucket.account))
+    return {account: owner_named(ctx.store, account) for account in accounts}

@@ -40,7 +40,7 @@ def _object_page(ctx: RequestContext, found: Page, *, with_owner: bool) -> Objec
         delimiter=ctx.query.get("delimiter", ""),
         max_keys=page_size(ctx.query, "max-keys"),
         truncated=found.truncated,
-        lines=[_line(each) for each in found.objects],
+        lines=found.objects,
         common_prefixes=found.prefixes,
         url_encode=wants_url_encoding(ctx.query),
         owners=_owners(ctx, found.objects) if with_owner else (),
@@ -54,10 +54,6 @@ def _owners(ctx: RequestContext, objects: Sequence[ListedObject]) -> list[Owner]
     accounts = [each.account for each in objects]
     people = {account: owner_named(ctx.store, account) for account in set(accounts)}
     return list(people.values()) if len(people) < 2 else [people[account] for account in accounts]
-
-
-def _line(each: ListedObject) -> tuple[bytes, int, str, int, str]:
-    return each.key, each.size, each.etag, each.mtime_ms, each.storage_class
 
 
 async def list_objects(ctx: RequestContext) -> Response:
