@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cyxcloud.objects.access_block import PublicAccessBlock
 from s3gw import xml
+from s3gw.errors import Code, S3Error
 from s3gw.xml_reader import TEXT, Struct, boolean, read, text_of
 
 MAX_BYTES = 4 << 10
@@ -21,8 +22,10 @@ _SHAPE = Struct(dict.fromkeys(_FIELDS, TEXT))
 
 
 def parse(document: bytes) -> PublicAccessBlock:
-    """What is not named is off. Raises MalformedXML."""
+    """What is not named is off, but something must be. Raises MalformedXML, InvalidRequest."""
     found = read(document, _ROOT, _SHAPE, MAX_BYTES)
+    if not found:
+        raise S3Error(Code.INVALID_REQUEST, "Must specify at least one configuration.")
     given = {field: text_of(found, name) for name, field in _FIELDS.items()}
     return PublicAccessBlock(**{field: boolean(text) for field, text in given.items() if text is not None})
 

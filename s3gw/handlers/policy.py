@@ -16,6 +16,7 @@ MAX_READ_BYTES = 64 << 10
 
 
 async def get_bucket_policy(ctx: RequestContext) -> Response:
+    _refuse_foreigners(ctx)
     stored = ctx.config.get(POLICY)
     if stored is None:
         raise S3Error(Code.NO_SUCH_BUCKET_POLICY, bucket_name=ctx.bucket.name)
@@ -23,6 +24,7 @@ async def get_bucket_policy(ctx: RequestContext) -> Response:
 
 
 async def put_bucket_policy(ctx: RequestContext) -> Response:
+    _refuse_foreigners(ctx)
     text = await ctx.body.read_document(MAX_READ_BYTES)
     try:
         policy = parse_bucket_policy(text, ctx.bucket.name)
@@ -36,6 +38,7 @@ async def put_bucket_policy(ctx: RequestContext) -> Response:
 
 
 async def delete_bucket_policy(ctx: RequestContext) -> Response:
+    _refuse_foreigners(ctx)
     await bucket_config.remove(ctx.store, ctx.bucket, POLICY)
     return Response(204, {})
 
@@ -50,6 +53,12 @@ async def get_bucket_policy_status(ctx: RequestContext) -> Response:
 
 def _rules(ctx: RequestContext) -> BucketRules:
     return rules_of(ctx.config, ctx.bucket)
+
+
+def _refuse_foreigners(ctx: RequestContext) -> None:
+    """Even where a policy gives the right away: what rules a bucket is its account's alone."""
+    if ctx.principal.account != ctx.bucket.account:
+        raise S3Error(Code.METHOD_NOT_ALLOWED, method=ctx.operation.method, resource_type="BUCKETPOLICY")
 
 
 def _check_principals(ctx: RequestContext, policy: Policy) -> None:

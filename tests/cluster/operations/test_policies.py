@@ -230,9 +230,21 @@ def test_policy_that_cannot_be_read_closes_the_bucket(store: InProcessStore, cli
     assert client.get_object(Bucket=bucket, Key="key")["Body"].read() == b"body"
 
 
+def test_policy_is_not_for_other_accounts_to_change(client: Any, other: Any, bucket: str) -> None:
+    put(client, bucket, {"Action": "s3:*"})
+    for each in (other.get_bucket_policy, other.delete_bucket_policy):
+        with refused("MethodNotAllowed", 405):
+            each(Bucket=bucket)
+    with refused("MethodNotAllowed", 405):
+        put(other, bucket, {})
+    assert other.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]
+
+
 def test_public_access_block_and_back(client: Any, bucket: str) -> None:
     with refused("NoSuchPublicAccessBlockConfiguration", 404):
         client.get_public_access_block(Bucket=bucket)
+    with refused("InvalidRequest", 400):
+        client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={})
     client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={"IgnorePublicAcls": True})
     shown = client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     assert shown == dict.fromkeys(BLOCK_ALL, False) | {"IgnorePublicAcls": True}
