@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.inprocess import WEBSITES, InProcessStore
+from tests.cluster.inprocess import ACCESS, SECRET, WEBSITES, InProcessStore
 from tests.cluster.operations.calls import MIB, Answer, content, refused
+from tests.cluster.s3 import Endpoint, Key, Request, Signing
 
 SITE = {
     "IndexDocument": {"Suffix": "index.html"},
@@ -136,6 +137,9 @@ def test_what_is_private_is_not_shown(store: InProcessStore, client: Any, bucket
     client.put_object(Bucket=bucket, Key="index.html", Body=b"secret")
     answer = visit(store, bucket, "/")
     assert (answer.status, b"<li>Code: AccessDenied</li>" in answer.body) == (403, True)
+    # Nor to one who signs: a website knows nobody, whatever the request says.
+    signed = Signing(Key(ACCESS, SECRET)).by_header(Request("GET", "/"), Endpoint(f"{bucket}.{WEBSITES}", 80))
+    assert visit(store, bucket, "/", headers=dict(signed.headers)).status == 403
 
 
 def test_what_is_no_website(store: InProcessStore, bucket: str) -> None:
