@@ -139,13 +139,15 @@ def decide(
     if row is None:
         return authorize(ctx.principal, permission, None)
     rules = rules_of(bucket_config.of(ctx.store, row), row)
+    need = acl.need_of(permission)
+    on_object = need is not None and need.on is ResourceKind.OBJECT
+    is_bucket_owners = not on_object or (version is not None and version.account == row.account)
+    # The same short way as `authorize`'s, before what it would be asked is put together.
+    if is_bucket_owners and not rules.binds_owner and ctx.principal.owns(row.account):
+        return ALLOWED_OWNER
     is_request = ctx.row is not None and row.id == ctx.row.id
     if key is None and is_request:
         key = ctx.key_bytes
-    need = acl.need_of(permission)
-    on_object = need is not None and need.on is ResourceKind.OBJECT
-    if not on_object and not rules.binds_owner and ctx.principal.owns(row.account):
-        return ALLOWED_OWNER
     existing = _finder(ctx, row, key, version)
     resource = _resource(row, permission, key, existing() if on_object else None)
     facts = RequestFacts(ctx, row, existing, extra, is_request=is_request)
