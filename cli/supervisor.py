@@ -136,6 +136,7 @@ class Supervisor:
             self.home.control_socket,
             node_sockets,
             delete_grace_seconds=settings.delete_grace,
+            region=settings.region,
             mover=settings.mover,
             snapshot=settings.snapshot,
             reconcile=settings.reconcile,

@@ -15,6 +15,7 @@ from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.worker import Runner
 from cyxcloud.meta import cluster
 from cyxcloud.meta.database import Database
+from cyxcloud.objects.kms import LocalKms
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
@@ -120,6 +121,8 @@ async def run(spec: CoordinatorSpec) -> None:
         wrapping=wrapping,
         delete_grace_seconds=spec.delete_grace_seconds,
         day_ms=int(spec.lifecycle.day * 1000),
+        kms=LocalKms(reader, keyring, writer.submit, store_clock.now_ms),
+        region=spec.region,
     )
     runner = Runner(
         [

@@ -26,6 +26,7 @@ class CoordinatorSpec:
     control_socket: Path
     node_sockets: tuple[Path, ...]
     delete_grace_seconds: float = 86400.0
+    region: str = "us-east-1"
     mover: MoverSettings = field(default_factory=MoverSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)

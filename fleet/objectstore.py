@@ -21,9 +21,11 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.meta.writer import Writer
-from cyxcloud.objects import put
+from cyxcloud.objects import bucket_config, encryption, put
 from cyxcloud.objects.attributes import EMPTY, Attributes
+from cyxcloud.objects.encryption import BUCKET_ENCRYPTION
 from cyxcloud.objects.given_body import GivenBody, Pieces
+from cyxcloud.objects.kms import Kms, NoKeys
 from cyxcloud.objects.put import Stored, Target
 from cyxcloud.objects.session import HeldSession
 from cyxcloud.objects.store import DAY_MS, INLINE_BYTES, Store, StoreClock
@@ -63,6 +65,8 @@ class ObjectStore:
         delete_grace_seconds: float,
         inline_bytes: int = INLINE_BYTES,
         day_ms: int = DAY_MS,
+        kms: Kms | None = None,
+        region: str = "us-east-1",
     ) -> None:
         self._role, self._reader, self._writer, self._clock, self._monotonic = role, reader, writer, clock, monotonic
         self._host_map = HostMap(monotonic, hosts)
@@ -83,6 +87,7 @@ class ObjectStore:
         self._wrapping = wrapping
         self._delete_grace_seconds, self._inline_bytes = delete_grace_seconds, inline_bytes
         self._day_ms = day_ms
+        self._kms, self._region = kms or NoKeys(), region
         self._session = HeldSession(writer, role, clock.now_ms)
         self._opening = asyncio.Lock()
         self._opened: tuple[SessionNumber, Store] | None = None
@@ -122,11 +127,15 @@ class ObjectStore:
         *,
         also: Callable[[Connection], None] | None = None,
     ) -> Stored:
-        """As a request would store it: durable, and the key's current version. Whether it may be put there is for the
-        caller to ask first; `also` is done in its transaction. Raises what `put.put_object` raises."""
+        """As a request would store it: durable, encrypted as its bucket does by default, and the key's current version.
+        Whether it may be put there is for the caller to ask first; `also` is done in its transaction. Raises what
+        `put.put_object` raises, KmsKeyNotFound and KmsKeyDisabled."""
         store = await self.ready()
+        configured = bucket_config.read(self._reader, bucket.id, BUCKET_ENCRYPTION)
+        sealing = await encryption.by_default(store, configured, self._region)
+        target = Target(bucket.id, key, account, sealing=sealing)
         async with self.kept():
-            return await put.put_object(store, Target(bucket.id, key, account), GivenBody(body), attributes, also=also)
+            return await put.put_object(store, target, GivenBody(body), attributes, also=also)
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -140,6 +149,7 @@ class ObjectStore:
             chunk_reader=ChunkReader(self._plane, lambda _shard, _node, _fault: None),
             topology=self._topology,
             wrapping=self._wrapping,
+            kms=self._kms,
             clock=self._store_clock,
             room=Room(self._writer.path.parent),
             inline_bytes=self._inline_bytes,
@@ -161,4 +171,6 @@ class ObjectStore:
         epochs = cluster.epochs(self._reader)
         if epochs.topology != self._epochs.topology:
             self._topology.refresh()
+        if epochs.access != self._epochs.access:
+            self._kms.forget()
         self._epochs = epochs

@@ -24,13 +24,13 @@ from cyxcloud.objects.encryption import (
     under_customer_key,
     under_named_key,
 )
-from cyxcloud.objects.errors import KmsKeyNotFound
 from cyxcloud.objects.get import ObjectView
+from cyxcloud.objects.key_names import default_arn
 from s3gw import customer_keys
 from s3gw.context import RequestContext
 from s3gw.customer_keys import SSE, customer_key, invalid
 from s3gw.errors import Code, S3Error, not_implemented
-from s3gw.named_keys import BUCKET_KEY, CONTEXT, KEY_ID, bucket_key, check_context, default_arn, key_name, not_found
+from s3gw.named_keys import BUCKET_KEY, CONTEXT, KEY_ID, bucket_key, check_context
 
 _BY_DEFAULT = BucketEncryption()
 _ASKS = frozenset({SSE, KEY_ID, CONTEXT, *customer_keys.OWN})
@@ -88,14 +88,8 @@ async def _under_named(ctx: RequestContext, named: str, by_default: BucketEncryp
         check_context(context)
     shown = named or default_arn(ctx.region)
     uses_bucket_key = bool(by_default.bucket_key) if wish is None else bucket_key(wish)
-    return await _named(ctx, Encryption(KMS, shown, context=context, bucket_key=uses_bucket_key))
-
-
-async def _named(ctx: RequestContext, encryption: Encryption) -> Sealing:
-    try:
-        return await under_named_key(ctx.store, key_name(encryption.key, ctx.region), encryption)
-    except KmsKeyNotFound:
-        raise not_found(encryption.key) from None
+    encryption = Encryption(KMS, shown, context=context, bucket_key=uses_bucket_key)
+    return await under_named_key(ctx.store, encryption, ctx.region)
 
 
 def of_upload(upload: UploadRow) -> Encryption | None:
@@ -109,7 +103,7 @@ async def sealing_of_part(ctx: RequestContext, upload: UploadRow) -> Sealing:
     if begun is None or not begun.is_customer:
         if key is not None:
             raise S3Error(Code.INVALID_REQUEST, _PART_NEEDS)
-        return BY_KEYRING if begun is None else await _named(ctx, begun)
+        return BY_KEYRING if begun is None else await under_named_key(ctx.store, begun, ctx.region)
     if key is None:
         raise S3Error(Code.INVALID_REQUEST, _PART_NEEDS)
     if not key.matches(begun.key):

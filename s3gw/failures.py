@@ -86,7 +86,7 @@ _WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
         unit=error.unit,
     ),
     objects.KmsKeyDisabled: lambda error: S3Error(Code.KMS_DISABLED, f"{error} is disabled."),
-    objects.KmsKeyNotFound: lambda error: S3Error(Code.KMS_NOT_FOUND, f"Key '{error}' does not exist"),
+    objects.KmsKeyNotFound: lambda error: S3Error(Code.KMS_NOT_FOUND, str(error)),
     objects.InvalidRequest: lambda error: S3Error(Code.INVALID_REQUEST, str(error)),
 }
 

@@ -19,7 +19,8 @@ from cyxcloud.core.keywrap import Mode
 from cyxcloud.meta.rows import SegmentRow
 from cyxcloud.objects.attributes import Encryption
 from cyxcloud.objects.bucket_config import ConfigKey
-from cyxcloud.objects.errors import InvalidRequest
+from cyxcloud.objects.errors import InvalidRequest, KmsKeyNotFound
+from cyxcloud.objects.key_names import default_arn, key_name, not_found
 from cyxcloud.objects.store import Store
 
 AES256 = "AES256"
@@ -80,9 +81,22 @@ def under_customer_key(key: CustomerKey) -> Sealing:
     return Sealing(Mode.SSE_C, Encryption(AES256, key.proof(), is_customer=True), customer=key)
 
 
-async def under_named_key(store: Store, name: str, encryption: Encryption) -> Sealing:
+async def under_named_key(store: Store, encryption: Encryption, region: str) -> Sealing:
     """Raises KmsKeyNotFound, KmsKeyDisabled."""
-    return Sealing(Mode.SSE_KMS, encryption, (await store.kms.find(name)).number)
+    name = key_name(encryption.key, region)
+    try:
+        key = await store.kms.find(name)
+    except KmsKeyNotFound:
+        raise not_found(encryption.key) from None
+    return Sealing(Mode.SSE_KMS, encryption, key.number)
+
+
+async def by_default(store: Store, configured: BucketEncryption | None, region: str) -> Sealing:
+    """For a new object that asks for nothing. Raises KmsKeyNotFound, KmsKeyDisabled."""
+    if configured is None or configured.algorithm == AES256:
+        return BY_KEYRING
+    key = configured.key or default_arn(region)
+    return await under_named_key(store, Encryption(KMS, key, bucket_key=bool(configured.bucket_key)), region)
 
 
 def wrap(store: Store, sealing: Sealing, blob: BlobId, dek: bytes) -> tuple[int, bytes]:

@@ -109,7 +109,7 @@ class InvalidRequest(ObjectsError):
 
 
 class KmsKeyNotFound(ObjectsError):
-    """There is no such named key; the text says how it was named."""
+    """There is no such named key; the text says so in S3's words."""
 
 
 class KmsKeyDisabled(ObjectsError):

@@ -60,13 +60,13 @@ class NoKeys:
     """For a store that neither reads nor writes objects under named keys."""
 
     async def find(self, name: str) -> KmsKey:
-        raise KmsKeyNotFound(name)
+        raise KmsKeyNotFound(f"Invalid keyId '{name}'")
 
     def wrap(self, key: int, _blob: BlobId, _dek: bytes) -> bytes:
-        raise KmsKeyNotFound(str(key))
+        raise KmsKeyNotFound(f"Key {key} does not exist")
 
     def unwrap(self, key: int, _blob: BlobId, _wrapped: bytes) -> bytes:
-        raise KmsKeyNotFound(str(key))
+        raise KmsKeyNotFound(f"Key {key} does not exist")
 
     def forget(self) -> None:
         """There is nothing to forget."""
@@ -95,7 +95,7 @@ class LocalKms:
         if found is None and name == DEFAULT_KEY:
             found = await self._make_default()
         if found is None:
-            raise KmsKeyNotFound(name)
+            raise KmsKeyNotFound(f"Invalid keyId '{name}'")
         return _usable(found).key
 
     def wrap(self, key: int, blob: BlobId, dek: bytes) -> bytes:
@@ -111,7 +111,7 @@ class LocalKms:
     def _secret(self, number: int) -> bytes:
         found = self._by_number.get(number) or self._load(kms_keys.read(self._reader, number))
         if found is None:
-            raise KmsKeyNotFound(str(number))
+            raise KmsKeyNotFound(f"Key {number} does not exist")
         return _usable(found).secret
 
     def _load(self, row: KmsKeyRow | None) -> _Open | None:

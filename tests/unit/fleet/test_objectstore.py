@@ -10,11 +10,17 @@ import pytest
 
 from cyxcloud.core.clock import ManualClock, SystemClock
 from cyxcloud.core.ids import AccountId, BucketId
-from cyxcloud.meta import buckets, sessions
+from cyxcloud.core.keyring import Keyring
+from cyxcloud.core.keywrap import Mode
+from cyxcloud.core.recovery_code import RecoveryCode
+from cyxcloud.meta import bucket_config, buckets, sessions
 from cyxcloud.meta.errors import SessionClosed
 from cyxcloud.meta.rows import BucketRow, Versioning
-from cyxcloud.objects import get
+from cyxcloud.objects import get, kms
 from cyxcloud.objects.attributes import Attributes
+from cyxcloud.objects.encryption import BUCKET_ENCRYPTION, BucketEncryption
+from cyxcloud.objects.errors import KmsKeyNotFound
+from cyxcloud.objects.kms import LocalKms
 from fleet.objectstore import ObjectStore
 from fleet.storeclock import CoordinatorClock
 from tests.unit.fleet.snapshot_rig import WRAPPING, Rig, rig
@@ -99,3 +105,23 @@ async def test_ready_after_a_long_rest_beats_before_it_is_used(
     clock.advance(3600)
     await store.put_object(BUCKET, b"k", b"two", BUCKET.account)
     assert await _read(store, b"k") == b"two"
+
+
+async def test_put_object_is_encrypted_as_the_bucket_does(
+    fleet: Rig, store: ObjectStore, clock: ManualClock, tmp_path: Path
+) -> None:
+    """Fails where the coordinator's objects are under the keyring whatever the bucket says."""
+    keyring = Keyring.create(tmp_path / "keys", RecoveryCode.generate())
+    fleet.writer.call(lambda conn: kms.ensure_key(conn, keyring, "payroll", 1))
+    value = BUCKET_ENCRYPTION.encode(BucketEncryption("aws:kms", "payroll"))
+    fleet.writer.call(lambda conn: bucket_config.put(conn, BUCKET.id, BUCKET_ENCRYPTION.name, value))
+    with pytest.raises(KmsKeyNotFound):
+        await store.put_object(BUCKET, b"k", b"one", BUCKET.account)
+    store._kms = LocalKms(fleet.database.reader(), keyring, fleet.writer.submit, clock.now_ms)
+    store._opened = None
+    await store.put_object(BUCKET, b"k", b"one", BUCKET.account)
+    assert await _read(store, b"k") == b"one"
+    found = get.find(await store.ready(), BUCKET.name, b"k", with_body=False).version
+    assert found is not None
+    assert found.segment is not None
+    assert found.segment.mode == Mode.SSE_KMS

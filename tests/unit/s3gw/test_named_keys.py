@@ -1,4 +1,4 @@
-"""How a request names a named key, and its context."""
+"""The context of a named key, and whether a bucket key is used."""
 
 from __future__ import annotations
 
@@ -7,41 +7,7 @@ from base64 import b64encode
 import pytest
 
 from s3gw.errors import Code, S3Error
-from s3gw.named_keys import bucket_key, check_context, default_arn, key_name
-
-REGION = "eu-1"
-ARN = f"arn:aws:kms:{REGION}:111122223333:"
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("payroll", "payroll"),
-        ("alias/payroll", "payroll"),
-        (f"{ARN}key/payroll", "payroll"),
-        (f"{ARN}alias/dept/payroll", "dept/payroll"),
-        ("alias/aws/s3", "aws/s3"),
-        (default_arn(REGION), "aws/s3"),
-    ],
-)
-def test_key_name_of_each_form(text: str, name: str) -> None:
-    assert key_name(text, REGION) == name
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("aws/s3", "Invalid keyId 'aws/s3'"),
-        ("arn:aws:kms:us-west-2:111122223333:key/payroll", "Invalid arn us-west-2"),
-        ("arn:aws:s3:::payroll", "Invalid arn arn:aws:s3:::payroll"),
-        (f"{ARN}grant/payroll", f"Invalid arn {ARN}grant/payroll"),
-        ("arn:", "Invalid arn arn:"),
-    ],
-)
-def test_key_name_of_what_names_no_key(text: str, message: str) -> None:
-    with pytest.raises(S3Error) as caught:
-        key_name(text, REGION)
-    assert (caught.value.code, caught.value.message) == (Code.KMS_NOT_FOUND, message)
+from s3gw.named_keys import bucket_key, check_context
 
 
 def test_check_context_takes_a_map_of_strings() -> None:
