@@ -32,6 +32,7 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _ABSOLUTE_FORM = re.compile(r"https?://[^/?]*", re.IGNORECASE).match
 # Parameters that say who signs, or nothing: they belong to no operation.
+_VERSION_ID = "versionId"
 _UNRELATED = frozenset(("x-id", "AWSAccessKeyId", "Signature", "Expires"))
 _SIGNING = words(
     """x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature
@@ -134,6 +135,13 @@ class Resolver:
         for name, value in query.items():
             if name in operation.known_query or name in _UNRELATED:
                 continue
+            if mutating and name == _VERSION_ID:
+                raise S3Error(
+                    Code.INVALID_ARGUMENT,
+                    "This operation does not accept a version-id.",
+                    argument_name=name,
+                    argument_value=value,
+                )
             if mutating or not value or name in self._sub_resources:
                 raise not_implemented(
                     f"The query parameter {name} implies functionality that is not implemented", query_parameter=name

@@ -118,6 +118,12 @@ def test_resolve_refuses_unknown_headers_on_changes(method: str, target: str, he
     assert refused.fields == {"header": header}
 
 
+@pytest.mark.parametrize(("method", "target"), [("PUT", "/b/k?versionId=null"), ("POST", "/b/k?uploads&versionId=x")])
+def test_resolve_refuses_a_version_where_a_new_one_is_made(method: str, target: str) -> None:
+    refused = refusal(method, target)
+    assert (refused.code, refused.fields["argument_name"]) == (Code.INVALID_ARGUMENT, "versionId")
+
+
 def test_resolve_ignores_unknown_headers_on_reads_and_harmless_ones_on_changes() -> None:
     assert resolve("GET", "/bucket/key", "x-amz-unheard-of").operation.name == "GetObject"
     harmless = "x-amz-date x-amz-content-sha256 x-amz-meta-a x-amz-sdk-checksum-algorithm x-amz-checksum-crc64nvme"
