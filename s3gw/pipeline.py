@@ -214,8 +214,13 @@ class Gateway:
         return sharing.preflight(single, rules, names_key=key is not None)
 
     def _shared(self, request: web.BaseRequest, bucket: str | None) -> dict[str, str]:
+        """Rules that cannot be read share nothing, and leave the answer as it is."""
         row = None if bucket is None else buckets.find(self.store, bucket)
-        rules = None if row is None else bucket_config.of(self.store, row).get(CORS)
+        try:
+            rules = None if row is None else bucket_config.of(self.store, row).get(CORS)
+        except bucket_config.UnreadableConfig:
+            log.exception("CORS rules not read", bucket=bucket)
+            return {}
         return {} if rules is None else sharing.shared_headers(request.headers, request.method, rules)
 
     async def _receive_form(

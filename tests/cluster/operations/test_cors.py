@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cli.store import change, database_of
+from cyxcloud.meta import bucket_config
 from tests.cluster.inprocess import InProcessStore
 from tests.cluster.operations.calls import Answer, raw, refused
 
@@ -113,3 +115,16 @@ def test_answers_to_others_say_nothing(store: InProcessStore, shared: str) -> No
     assert (other.status, allowed(other), other.headers["vary"]) == (200, {}, VARY)
     plain = raw(store, "GET", f"/{shared}/k")
     assert (allowed(plain), "vary" in plain.headers) == ({}, False)
+
+
+def test_rules_that_cannot_be_read_share_nothing(store: InProcessStore, client: Any, shared: str) -> None:
+    [(bucket_id,)] = store.rows("SELECT id FROM bucket WHERE name = ?", shared)
+    database = database_of(store.home)
+    try:
+        change(database, lambda conn: bucket_config.put(conn, bucket_id, "cors", b"\x02rules of another version"))
+    finally:
+        database.close()
+    answer = raw(store, "GET", f"/{shared}/k", headers={"origin": "http://a.example"})
+    assert (answer.status, answer.body, allowed(answer)) == (200, b"content", {})
+    asked = preflight(store, f"/{shared}/k", origin="http://a.example", access_control_request_method="GET")
+    assert (asked.status, allowed(asked)) == (500, {})
