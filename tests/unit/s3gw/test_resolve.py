@@ -79,7 +79,6 @@ def test_resolve_takes_copies_by_their_header() -> None:
         "PUT /bucket/key?unheard-of=1",
         "PUT /bucket/key?uploadId=x",
         "PUT /bucket/key?partNumber=1",
-        "PUT /bucket/key?versionId=1",
         "DELETE /bucket/key?unheard-of",
         "DELETE /bucket/key?uploads",
         "POST /bucket/key?unheard-of",
