@@ -68,6 +68,9 @@ def begun_with(lock: Lock | None, default: DefaultRetention | None, now_ms: int)
 
 
 def default_until_ms(default: DefaultRetention, now_ms: int) -> int:
+    """To the next whole second: many clients write no parts of one, and what they read and send back shortens
+    nothing."""
+    now_ms = -(-now_ms // 1000) * 1000
     if default.days:
         return now_ms + default.days * _DAY_MS
     now = datetime.fromtimestamp(now_ms / 1000, UTC)

@@ -180,8 +180,8 @@ def test_put_object_retention_prolongs_and_never_shortens(client: Any, locking: 
 
 
 def test_put_object_retention_of_the_date_that_was_read(client: Any, locking: str) -> None:
-    until = datetime.now(UTC) + timedelta(days=1, microseconds=987_654)
-    put(client, locking, ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until)
+    client.put_object_lock_configuration(Bucket=locking, ObjectLockConfiguration=default("COMPLIANCE", Days=1))
+    put(client, locking)
     found = client.get_object_retention(Bucket=locking, Key="key")["Retention"]
     client.put_object_retention(Bucket=locking, Key="key", Retention=found)
 

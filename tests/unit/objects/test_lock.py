@@ -108,7 +108,8 @@ def test_default_until_counts_years_of_the_calendar(begun: datetime, years: int,
 @given(st.integers(0, 4_000_000_000_000), st.integers(1, lock.MAX_DEFAULT_YEARS))
 def test_default_until_is_never_short_of_the_years(now_ms: int, years: int) -> None:
     until_ms = lock.default_until_ms(DefaultRetention(COMPLIANCE, years=years), now_ms)
-    assert years * 365 * DAY_MS <= until_ms - now_ms <= years * 366 * DAY_MS + DAY_MS
+    assert until_ms % 1000 == 0
+    assert years * 365 * DAY_MS <= until_ms - now_ms < years * 366 * DAY_MS + DAY_MS
 
 
 class LockedVersion(RuleBasedStateMachine):
