@@ -14,6 +14,7 @@ import hmac
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import structlog
 
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.25
 AT_ONCE = 32  # of one webhook: connections that it holds open together
+OF_A_KEY = 32  # that go before the queue is told of it
 FIRST_PAUSE_MS = 1_000
 LONGEST_PAUSE_MS = 15 * 60 * 1000
 LONGEST_REST_MS = 60 * 1000
@@ -88,14 +90,24 @@ class Deliveries:
         rows = deliveries.due(self._reader, hook.name, now_ms, AT_ONCE if rest is None else 1)
         if not rows:
             return 0
-        outcomes = await asyncio.gather(*(self._send(hook, row) for row in rows))
+        outcomes = list(chain.from_iterable(await asyncio.gather(*(self._send_key(hook, row) for row in rows))))
         if all(each.error for each in outcomes):
             times = 0 if rest is None else rest.times + 1
             self._resting[hook.name] = Rest(times, now_ms + self._pause_ms(times, LONGEST_REST_MS))
         else:
             self._resting.pop(hook.name, None)
         await self._writer.submit(lambda conn: self._settle(conn, hook, outcomes))
-        return len(rows)
+        return len(outcomes)
+
+    async def _send_key(self, hook: WebhookRow, row: DeliveryRow) -> list[Outcome]:
+        """It and those of its key that follow, one by one, until one is not taken."""
+        outcomes = [await self._send(hook, row)]
+        while not outcomes[-1].error and len(outcomes) < OF_A_KEY:
+            following = deliveries.following(self._reader, outcomes[-1].row)
+            if following is None:
+                break
+            outcomes.append(await self._send(hook, following))
+        return outcomes
 
     async def _send(self, hook: WebhookRow, row: DeliveryRow) -> Outcome:
         headers = {"Content-Type": "application/json", "X-Cyx-Delivery": str(row.id)}

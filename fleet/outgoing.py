@@ -149,7 +149,7 @@ class Poster:
     def _open(self) -> ClientSession:
         if self._session is None:
             resolver = GuardedResolver(self._guard)
-            connector = TCPConnector(resolver=resolver, use_dns_cache=False, limit=CONNECTIONS, force_close=True)
+            connector = TCPConnector(resolver=resolver, use_dns_cache=False, limit=CONNECTIONS)
             self._session = ClientSession(
                 connector=connector, timeout=self._timeout, cookie_jar=DummyCookieJar(), trust_env=False
             )

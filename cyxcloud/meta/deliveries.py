@@ -37,6 +37,17 @@ _due = prepare(
     .order_by(_D.due_at_ms, _D.id)
     .limit(bindparam("at_most"))
 )
+_next = prepare(
+    select(delivery)
+    .where(
+        _D.target == bindparam("to"),
+        _D.bucket == bindparam("of_bucket"),
+        _D.key == bindparam("at_key"),
+        _D.id > bindparam("after"),
+    )
+    .order_by(_D.id)
+    .limit(1)
+)
 _taken = prepare(delete(delivery).where(_D.id == bindparam("delivery")))
 _postpone = prepare(
     update(delivery)
@@ -87,6 +98,13 @@ def add(conn: Connection, new: Iterable[NewDelivery]) -> None:
 def due(conn: Connection, target: str, now_ms: int, limit: int) -> list[DeliveryRow]:
     """At most one of each key."""
     return [DeliveryRow(*row) for row in conn.rows(_due, {"to": target, "now_ms": now_ms, "at_most": limit})]
+
+
+def following(conn: Connection, row: DeliveryRow) -> DeliveryRow | None:
+    """The next one of its key."""
+    params = {"to": row.target, "of_bucket": row.bucket, "at_key": row.key, "after": row.id}
+    found = conn.one(_next, params)
+    return None if found is None else DeliveryRow(*found)
 
 
 def taken(conn: Connection, ids: Iterable[int]) -> None:
