@@ -24,17 +24,19 @@ from cyxcloud.meta.inventory import Listed, Place
 from cyxcloud.meta.rows import BucketRow, Versioning
 from cyxcloud.meta.writer import Writer
 from cyxcloud.objects import bucket_config as configs
+from cyxcloud.objects import delivery_rights
 from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.bucket_config import UnreadableConfig
 from cyxcloud.objects.inventory import ALL, INVENTORY, WEEKLY, InventoryConfig, work_name
 from cyxcloud.objects.inventory_report import DataFile, Report
 from fleet.inventory_state import State, decode, encode
 from fleet.objectstore import ObjectStore
-from fleet.services import INVENTORIES, Delivery, NotAllowed, target_of
 from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
 
+# Who the target's policy has to let in.
+SERVICE = "s3.amazonaws.com"
 # Looking for what is due walks all configurations.
 LOOK_SECONDS = 60.0
 LOOKS_A_DAY = 8
@@ -44,6 +46,10 @@ ROWS_A_FILE = 100_000  # what is done again after a crash: a few seconds
 DAYS_A_WEEK = 7
 PAUSE_SECONDS = 60.0
 _GZIP = 31  # window bits that make zlib write gzip
+
+
+class NotAllowed(Exception):
+    """The target is not there, or does not let the store in."""
 
 
 class InventoryReports:
@@ -115,30 +121,40 @@ class InventoryReports:
         state = self._state(bucket, config)
         report = self._report(bucket, config, state)
         try:
-            target = self._target(bucket, report)
+            return await self._write(bucket, report, state)
         except NotAllowed as error:
             log.warning("inventory not delivered", bucket=bucket.name, id=config.id, reason=str(error))
             await self._note(bucket, config, self._next_ms(config), State(error=str(error)))
             return True
+
+    async def _write(self, bucket: BucketRow, report: Report, state: State) -> bool:
+        config = report.config
         file = _File(self._reader, bucket.id, report, state.after, self._rows_a_file)
         if file.is_empty:
-            await self._finish(target, report, state)
+            await self._finish(bucket, report, state)
             await self._note(bucket, config, self._next_ms(config, state.started_ms), State())
             return True
         key = report.data_key(len(state.files))
-        await self._put(target, key, file.pieces())
+        await self._put(bucket, report, key, file.pieces())
         await self._note(bucket, config, state.started_ms, state.with_file(file.described(key), file.place))
         return False
 
-    async def _finish(self, target: BucketRow, report: Report, state: State) -> None:
+    async def _finish(self, bucket: BucketRow, report: Report, state: State) -> None:
         manifest = report.manifest(state.files)
-        await self._put(target, report.symlink_key, report.symlink(state.files))
-        await self._put(target, report.manifest_key, manifest)
+        await self._put(bucket, report, report.symlink_key, report.symlink(state.files))
+        await self._put(bucket, report, report.manifest_key, manifest)
         checksum = md5(manifest, usedforsecurity=False).hexdigest()
-        await self._put(target, report.checksum_key, checksum.encode())
+        await self._put(bucket, report, report.checksum_key, checksum.encode())
         log.info("inventory delivered", bucket=report.bucket, id=report.config.id, manifest=report.manifest_key)
 
-    async def _put(self, target: BucketRow, key: str, body: bytes | AsyncIterator[bytes]) -> None:
+    async def _put(self, bucket: BucketRow, report: Report, key: str, body: bytes | AsyncIterator[bytes]) -> None:
+        """Raises NotAllowed. The target's policy is asked anew for each object."""
+        store, target = await self._objects.ready(), buckets.read(self._reader, report.config.bucket)
+        if target is None:
+            raise NotAllowed(f"there is no bucket {report.config.bucket}")
+        source = delivery_rights.source_of(store, bucket)
+        if not delivery_rights.may_deliver(store, SERVICE, source, target, key):
+            raise NotAllowed(f"the policy of {target.name} does not let {SERVICE} put {key}")
         kind = _KINDS.get(key.rpartition(".")[2], "text/plain")
         attributes = Attributes({"content-type": kind})
         await self._objects.put_object(target, key.encode(), body, target.account, attributes)
@@ -157,12 +173,6 @@ class InventoryReports:
 
         is_versioned = bucket.versioning is not Versioning.OFF
         return Report(bucket.name, config, state.started_ms, is_versioned, owner_of)
-
-    def _target(self, bucket: BucketRow, report: Report) -> BucketRow:
-        """Raises NotAllowed. The policy is asked anew for each file."""
-        return target_of(
-            self._reader, Delivery(INVENTORIES, bucket, report.config.bucket, report.manifest_key.encode())
-        )
 
     def _next_ms(self, config: InventoryConfig, after_ms: int | None = None) -> int:
         days = DAYS_A_WEEK if config.frequency == WEEKLY else 1

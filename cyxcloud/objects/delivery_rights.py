@@ -57,5 +57,7 @@ def _facts(service: str, source: Source) -> Callable[[str], tuple[str, ...] | No
         "aws:principalisawsservice": ("true",),
         "aws:principalservicename": (service,),
         "aws:securetransport": ("true",),
+        # What is delivered is the target's owner's; policies that Amazon writes for this ask for it.
+        "s3:x-amz-acl": ("bucket-owner-full-control",),
     }
     return known.get

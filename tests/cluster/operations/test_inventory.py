@@ -76,10 +76,27 @@ def configure(client: Any, bucket: str, config: dict[str, Any]) -> None:
     client.put_bucket_inventory_configuration(Bucket=bucket, Id=config["Id"], InventoryConfiguration=config)
 
 
+def let_in(client: Any, target: str, source: str, account: str) -> None:
+    """The policy that Amazon's pages tell owners of targets to put."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{target}/*",
+        "Condition": {
+            "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{source}"},
+            "StringEquals": {"aws:SourceAccount": account, "s3:x-amz-acl": "bucket-owner-full-control"},
+        },
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client.put_bucket_policy(Bucket=target, Policy=policy)
+
+
 @pytest.fixture
 def target(client: Any, bucket: str) -> str:
     name = f"{bucket}-target"
     client.create_bucket(Bucket=name)
+    let_in(client, name, bucket, client.list_buckets()["Owner"]["ID"])
     return name
 
 
@@ -271,12 +288,27 @@ def test_report_of_an_empty_bucket_has_no_files(store: InProcessStore, client: A
     assert [manifest["files"] for manifest in manifests(client, target)] == [[]]
 
 
-def test_report_does_not_go_where_it_is_not_let_in(store: InProcessStore, client: Any, bucket: str) -> None:
-    """A bucket of another account that says nothing of it: no confused deputy."""
-    other = store.client(*store.add_user("target-owner"))
-    foreign = f"{bucket}-foreign"
-    other.create_bucket(Bucket=foreign)
+def test_report_goes_only_where_the_target_lets_it_in(store: InProcessStore, client: Any, bucket: str) -> None:
+    """No confused deputy: neither the source's right to configure nor its owner's own rights open a target."""
+    account = client.list_buckets()["Owner"]["ID"]
+    stranger = store.client(*store.add_user("target-owner"))
     client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    for owner, name, source, of_account in [
+        (stranger, f"{bucket}-silent", "", ""),
+        (client, f"{bucket}-own-silent", "", ""),
+        (stranger, f"{bucket}-other-source", f"{bucket}-not", account),
+        (stranger, f"{bucket}-other-account", bucket, "0" * 64),
+    ]:
+        owner.create_bucket(Bucket=name)
+        if source:
+            let_in(owner, name, source, of_account)
+        configure(client, bucket, wanted(name))
+        take(store)
+        assert keys(owner, name) == [], name
+    foreign = f"{bucket}-foreign"
+    stranger.create_bucket(Bucket=foreign)
+    let_in(stranger, foreign, bucket, account)
     configure(client, bucket, wanted(foreign))
     take(store)
-    assert keys(other, foreign) == []
+    (manifest,) = manifests(stranger, foreign)
+    assert [row["Key"] for row in rows_of(stranger, foreign, manifest)] == ["k"]
