@@ -3,7 +3,7 @@
 A row without a handler is answered with NotImplemented; it stands here so that its requests are recognised and never
 taken for those of another operation. A row with one lists every query parameter and x-amz header that it *understands*,
 and `resolve.py` refuses the others: what is ignored may have changed the request's meaning. Understood does not mean
-granted: `unbuilt.py` refuses the values whose feature is not there.
+granted: handlers refuse the values whose feature is not there.
 """
 
 from __future__ import annotations

@@ -41,7 +41,6 @@ from s3gw.resolve import Resolved, Resolver, split_target
 from s3gw.signatures import Caller, Door
 from s3gw.sigv4 import Anonymous, RequestView, SignatureError, fold_headers, header
 from s3gw.stalls import SendWatch
-from s3gw.unbuilt import refuse_unbuilt
 from s3gw.version_ids import named_version
 from s3gw.websites import Websites
 
@@ -142,7 +141,6 @@ class Gateway:
         operation = resolved.operation
         headers = _single(view.headers)
         if operation.handler is None:
-            refuse_unbuilt(operation, headers)
             raise not_implemented(f"{operation.name} is not implemented")
         if resolved.hoisted:
             if isinstance(verified, Anonymous) or not verified.presigned:
@@ -175,7 +173,6 @@ class Gateway:
         if seen is not None:
             seen.ctx, seen.principal = ctx, principal
         authorise(ctx)
-        refuse_unbuilt(operation, headers)
         is_charged = payment.is_charged_to_requester(ctx)
         response = await primed(await HANDLERS[operation.handler](ctx))
         return payment.charged(response) if is_charged else response

@@ -14,7 +14,7 @@ from s3gw import locks, xml, xml_reader
 from s3gw.bucket_names import check_new_bucket_name
 from s3gw.context import RequestContext, Response, xml_response
 from s3gw.documents import BucketLine, CreateBucketDocument, Owner
-from s3gw.errors import Code, S3Error
+from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.handlers.ownership import of_new_bucket
 from s3gw.parameters import bucket_page_size, decode_token, encode_token
 
@@ -22,6 +22,8 @@ from s3gw.parameters import bucket_page_size, decode_token, encode_token
 CLASSIC_REGION = "us-east-1"
 # What tools say that were set up for stores without regions; the bucket's location is then that, its region ours.
 DEFAULT_LOCATION = "default"
+# Names of an account's own are not there: a name is one for the whole store.
+NAMESPACE = "x-amz-bucket-namespace"
 
 
 def owner_of(ctx: RequestContext) -> Owner:
@@ -51,6 +53,8 @@ async def list_buckets(ctx: RequestContext) -> Response:
 async def create_bucket(ctx: RequestContext) -> Response:
     assert ctx.bucket_name is not None
     check_new_bucket_name(ctx.bucket_name)
+    if ctx.headers.get(NAMESPACE, "global").lower() != "global":
+        raise not_implemented(Code.NOT_IMPLEMENTED.message, header=NAMESPACE)
     document = await ctx.body.read_document(xml_reader.MAX_CREATE_BUCKET_BYTES)
     wanted = xml_reader.parse_create_bucket(document)
     location = wanted.location

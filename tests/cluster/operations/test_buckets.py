@@ -116,7 +116,7 @@ def test_the_expected_owner_is_compared(client: Any, bucket: str) -> None:
 
 
 def test_what_is_not_built_is_said(store: InProcessStore, client: Any, bucket: str) -> None:
-    answer = raw(store, "DELETE", f"/{bucket}", query=(("website", ""),))
+    answer = raw(store, "DELETE", f"/{bucket}", query=(("analytics", ""),))
     assert (answer.status, answer.code) == (501, "NotImplemented")
     assert client.head_bucket(Bucket=bucket)
 
@@ -133,3 +133,9 @@ def test_a_body_that_was_refused_does_not_follow(store: InProcessStore, client: 
     answer = raw(store, "PUT", "/no-such-bucket/k", b"", {"expect": "100-continue", "content-length": "5"})
     assert (answer.status, answer.headers["connection"]) == (404, "close")
     assert raw(store, "PUT", f"/{bucket}/k", b"x", {"expect": "200"}).status == 200
+
+
+def test_create_bucket_in_a_namespace_of_an_accounts_own(store: InProcessStore) -> None:
+    name = "x-amz-bucket-namespace"
+    assert raw(store, "PUT", "/namespaced", headers={name: "account-regional"}).code == "NotImplemented"
+    assert raw(store, "PUT", "/namespaced", headers={name: "global"}).status == 200
