@@ -122,7 +122,8 @@ class Running:
     def visible(self) -> Counter[tuple[Any, ...]]:
         """Every row that makes anything visible or keeps bytes alive. A refused request leaves these as they were."""
         kept = {
-            "bucket": "SELECT id, name, settings FROM bucket",
+            "bucket": "SELECT * FROM bucket",
+            "bucket_config": "SELECT * FROM bucket_config",
             "head": "SELECT * FROM head",
             "version": "SELECT * FROM version",
             "segment": "SELECT * FROM segment",
