@@ -16,6 +16,7 @@ from functools import lru_cache
 MAX_REMEMBERED = 2048
 MINUTES_A_DAY = 1440
 
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ISO_MINUTES = tuple(f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(MINUTES_A_DAY))
@@ -66,6 +67,7 @@ def parse_iso_time(text: str) -> int | None:
     if _ISO_TIME(text) is None:
         return None
     try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
+        # In whole numbers: as a float 1.001 s is less than 1,001 ms.
+        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
     except ValueError:
         return None

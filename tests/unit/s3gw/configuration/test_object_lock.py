@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cyxcloud.objects.attributes import Lock
@@ -15,6 +15,7 @@ LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 @given(st.sampled_from([GOVERNANCE, COMPLIANCE]), st.integers(0, LATEST_MS))
+@example(GOVERNANCE, 1001)
 def test_retention_is_read_to_the_millisecond_that_was_written(mode: str, until_ms: int) -> None:
     assert documents.parse_retention(documents.render_retention(Lock(mode, until_ms))) == Retention(mode, until_ms)
 
