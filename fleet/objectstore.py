@@ -17,6 +17,7 @@ import structlog
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import AccountId, IdSource, SessionNumber
 from cyxcloud.meta import cluster
+from cyxcloud.meta.cause import Cause
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.room import Room
 from cyxcloud.meta.rows import BucketRow
@@ -47,6 +48,8 @@ SENDING_BYTES = 18 << 20
 READING_BYTES = 12 << 20
 THREADS = 2
 FOLLOW_SECONDS = 1.0
+# What who follows the bucket is told of it.
+BY_THE_STORE = Cause("ObjectCreated:Put", "s3.amazonaws.com")
 
 
 class ObjectStore:
@@ -133,7 +136,7 @@ class ObjectStore:
         store = await self.ready()
         configured = bucket_config.read(self._reader, bucket.id, BUCKET_ENCRYPTION)
         sealing = await encryption.by_default(store, configured, self._region)
-        target = Target(bucket.id, key, account, sealing=sealing)
+        target = Target(bucket.id, key, account, cause=BY_THE_STORE, sealing=sealing)
         async with self.kept():
             return await put.put_object(store, target, GivenBody(body), attributes, also=also)
 

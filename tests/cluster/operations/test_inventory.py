@@ -312,3 +312,17 @@ def test_report_goes_only_where_the_target_lets_it_in(store: InProcessStore, cli
     take(store)
     (manifest,) = manifests(stranger, foreign)
     assert [row["Key"] for row in rows_of(stranger, foreign, manifest)] == ["k"]
+
+
+def test_report_is_told_to_who_follows_its_target(store: InProcessStore, client: Any, bucket: str, target: str) -> None:
+    hook = {"TopicArn": "arn:aws:sns:us-east-1:1:nobody", "Events": ["s3:ObjectCreated:*"]}
+    client.put_bucket_notification_configuration(
+        Bucket=target, NotificationConfiguration={"TopicConfigurations": [hook]}, SkipDestinationValidation=True
+    )
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    configure(client, bucket, wanted(target))
+    take(store)
+    query = "SELECT c.key, c.details FROM change c JOIN bucket b ON b.id = c.bucket WHERE b.name = ? ORDER BY seq"
+    found = store.rows(query, target)
+    assert [key.decode().rpartition(".")[2] for key, _ in found] == ["gz", "txt", "json", "checksum"]
+    assert all(b"s3.amazonaws.com" in details for _, details in found)
