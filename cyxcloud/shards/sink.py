@@ -56,6 +56,8 @@ class BlobSink:
         except BaseException:
             await self.abort()
             raise
+        # A body without a length that ends with a whole chunk leaves the buffer behind that found nothing more.
+        self._unreserve(self._reserved)
         return sorted(written, key=lambda chunk: chunk.index)
 
     async def abort(self) -> None:

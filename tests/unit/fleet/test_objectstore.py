@@ -21,6 +21,7 @@ from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.encryption import BUCKET_ENCRYPTION, BucketEncryption
 from cyxcloud.objects.errors import KmsKeyNotFound
 from cyxcloud.objects.kms import LocalKms
+from cyxcloud.shards.frames import CHUNK_BYTES
 from fleet.objectstore import ObjectStore
 from fleet.storeclock import CoordinatorClock
 from tests.unit.fleet.snapshot_rig import WRAPPING, Rig, rig
@@ -125,3 +126,11 @@ async def test_put_object_is_encrypted_as_the_bucket_does(
     assert found is not None
     assert found.segment is not None
     assert found.segment.mode == Mode.SSE_KMS
+
+
+async def test_put_object_in_pieces_of_whole_chunks_gives_all_memory_back(store: ObjectStore) -> None:
+    """Fails where the buffer that found the end stays reserved: soon no body finds room any more."""
+    piece = bytes(CHUNK_BYTES)
+    async with asyncio.timeout(20):
+        for _ in range(4):
+            await store.put_object(BUCKET, b"whole", _pieces(piece, 1), BUCKET.account)
