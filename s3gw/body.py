@@ -189,8 +189,9 @@ def _check_checksum(expected: ExpectedChecksum, computed: bytes, trailers: Mappi
 
 
 def stored_content_encoding(value: str | None) -> str | None:
-    """What an object's Content-Encoding is once aws-chunked, which was only for the way here, is off."""
+    """An object's Content-Encoding once aws-chunked, which was only for the way here, is off; the others stay as they
+    were written."""
     if value is None or _AWS_CHUNKED not in value.lower():
         return value
-    kept = [coding.strip() for coding in value.split(",") if coding.strip().lower() != _AWS_CHUNKED]
-    return ",".join(kept) or None
+    kept = [coding for coding in value.split(",") if coding.strip().lower() != _AWS_CHUNKED]
+    return ",".join(kept).strip() or None

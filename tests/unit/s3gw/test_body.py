@@ -243,6 +243,8 @@ def test_verifier_hashes_sha256_once() -> None:
         ("aws-chunked", None),
         ("gzip, aws-chunked", "gzip"),
         ("aws-chunked,gzip,br", "gzip,br"),
+        ("deflate, gzip,aws-chunked", "deflate, gzip"),
+        ("aws-chunked, deflate, gzip", "deflate, gzip"),
         ("aws-chunked, aws-chunked", None),
     ],
 )
