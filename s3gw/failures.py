@@ -26,7 +26,8 @@ _SIMPLE: dict[type[Exception], Code] = {
     objects.BucketNotEmpty: Code.BUCKET_NOT_EMPTY,
     objects.InvalidPart: Code.INVALID_PART,
     objects.InvalidPartOrder: Code.INVALID_PART_ORDER,
-    objects.InvalidPartNumber: Code.INVALID_PART_NUMBER,
+    # Amazon answers 416 InvalidPartNumber; ceph's suite, and with it most stores that speak S3, this.
+    objects.InvalidPartNumber: Code.INVALID_PART,
     objects.ObjectTooLarge: Code.ENTITY_TOO_LARGE,
     meta.StorageFull: Code.STORAGE_FULL,
     meta.SessionClosed: Code.SERVICE_UNAVAILABLE,
