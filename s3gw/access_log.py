@@ -1,8 +1,9 @@
 """Requests of buckets that keep an access log, as lines: held for a moment, then written to the database in batches.
 
-A bucket without a log costs a look at what is kept of it. Lines that cannot be written wait, and beyond a bound the
-newest are dropped and counted, since a log must not take the worker down: like Amazon's, it is kept as well as can be
-and is no proof that nothing else was asked. What a worker holds when it is killed, half a second's lines, is lost.
+A request of a bucket without a log costs a look at what is kept of it, once it is answered. Lines that cannot be
+written wait, and beyond a bound the newest are dropped and counted, since a log must not take the worker down: like
+Amazon's, it is kept as well as can be and is no proof that nothing else was asked. What a worker holds when it is
+killed, half a second's lines, is lost.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects import bucket_config, buckets
 from cyxcloud.objects.access_log import LOGGING, Line, operation_of
 from cyxcloud.objects.authorize import Basis
+from cyxcloud.objects.bucket_config import NOTHING_CONFIGURED, BucketConfig
 from cyxcloud.objects.principal import ANONYMOUS, Principal
 from cyxcloud.objects.rights import of_a_version
 from cyxcloud.objects.store import Store
@@ -46,12 +48,10 @@ LINES_A_COMMIT = 500
 
 @dataclass(slots=True)
 class Observed:
-    """A request that will be logged, as far as it has come."""
+    """A request that may have to be logged, as far as it has come."""
 
-    bucket: BucketRow
-    resolved: Resolved
-    begun_ms: int
     begun: float
+    resolved: Resolved
     caller: Caller | None = None
     principal: Principal = ANONYMOUS
     ctx: RequestContext | None = None
@@ -88,33 +88,42 @@ class AccessLogs:
         self._clock = clock
         self._held = HeldLines()
 
-    def observe(self, store: Store, resolved: Resolved, *, is_page: bool = False) -> Observed | None:
-        """None where the bucket keeps no log, or is none. `is_page`: of a website."""
-        bucket = None if resolved.bucket is None else buckets.find(store, resolved.bucket)
-        if bucket is None or bucket_config.of(store, bucket).get(LOGGING) is None:
+    def observe(self, resolved: Resolved, *, is_page: bool = False) -> Observed:
+        """`is_page`: of a website."""
+        return Observed(self._clock.monotonic(), resolved, is_page=is_page)
+
+    def logged(self, store: Store, seen: Observed) -> BucketRow | None:
+        """The bucket that keeps a log of this request, whose answer is about to go out."""
+        ctx = seen.ctx
+        if ctx is not None:
+            bucket, config = ctx.row, ctx.config
+        else:
+            bucket, config = _refused_at(store, seen.resolved.bucket)
+        if bucket is None or config.is_empty or config.get(LOGGING) is None:
             return None
-        return Observed(bucket, resolved, self._clock.now_ms(), self._clock.monotonic(), is_page=is_page)
-
-    def answered(self, seen: Observed) -> None:
-        """The answer is about to go out."""
         seen.answered = self._clock.monotonic()
+        return bucket
 
-    def note(self, store: Store, seen: Observed, request: web.BaseRequest, response: Response) -> None:
-        line = self._line(store, seen, request, response)
+    def note(
+        self, store: Store, bucket: BucketRow, seen: Observed, request: web.BaseRequest, response: Response
+    ) -> None:
+        line = self._line(store, bucket, seen, request, response)
         for each in [line._replace(key=key) for key in response.keys] or [line]:
-            self._held.add(seen.bucket.id, LogRow(store.ids.next(), seen.begun_ms, each.text()))
+            self._held.add(bucket.id, LogRow(store.ids.next(), line.at_ms, each.text()))
 
     async def flush(self, store: Store) -> None:
         await self._held.flush(lambda function: store.change(function, is_long=True))
 
-    def _line(self, store: Store, seen: Observed, request: web.BaseRequest, response: Response) -> Line:
+    def _line(
+        self, store: Store, bucket: BucketRow, seen: Observed, request: web.BaseRequest, response: Response
+    ) -> Line:
         operation, ctx, headers = seen.resolved.operation, seen.ctx, request.headers
-        owner = store.accounts.find(seen.bucket.account)
-        now = self._clock.monotonic()
+        owner = store.accounts.find(bucket.account)
+        total_ms = round((self._clock.monotonic() - seen.begun) * 1000)
         return Line(
             owner="" if owner is None else owner.canonical_id,
-            bucket=seen.bucket.name,
-            at_ms=seen.begun_ms,
+            bucket=bucket.name,
+            at_ms=self._clock.now_ms() - total_ms,
             address=request.remote or "",
             requester=seen.principal.canonical_id,
             request_id=response.headers.get("x-amz-request-id", ""),
@@ -125,7 +134,7 @@ class AccessLogs:
             error=_error_of(response),
             bytes_sent=_bytes_sent(request, response),
             object_size=_object_size(ctx),
-            total_ms=round((now - seen.begun) * 1000),
+            total_ms=total_ms,
             turnaround_ms=round((seen.answered - seen.begun) * 1000),
             referrer=headers.get("Referer", ""),
             user_agent=headers.get("User-Agent", ""),
@@ -137,6 +146,12 @@ class AccessLogs:
             tls=_tls(request),
             acl_required=ctx is not None and response.status < HTTPStatus.BAD_REQUEST and _needed_acl(ctx),
         )
+
+
+def _refused_at(store: Store, name: str | None) -> tuple[BucketRow | None, BucketConfig]:
+    """The bucket of a request that was refused before it was looked up."""
+    bucket = None if name is None else buckets.find(store, name)
+    return bucket, NOTHING_CONFIGURED if bucket is None else bucket_config.of(store, bucket)
 
 
 def _needed_acl(ctx: RequestContext) -> bool:

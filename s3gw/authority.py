@@ -50,7 +50,9 @@ def authorise(ctx: RequestContext) -> None:
     expected = ctx.headers.get(_EXPECTED_OWNER)
     if expected is not None:
         demand_owner(ctx, row, expected)
-    if operation.name == "DeleteObjects" or _is_left_to_handler(ctx, row):
+    if operation.name == "DeleteObjects" or (operation.name in _IN_BODY and _is_left_to_handler(ctx, row)):
+        return
+    if ctx.config.is_empty and _is_owners(ctx, row):
         return
     permission = of_a_version(operation.permission) if VERSION_ID in ctx.query else operation.permission
     if ctx.found is not None:
@@ -59,11 +61,21 @@ def authorise(ctx: RequestContext) -> None:
         demand(ctx, permission)
 
 
-def _is_left_to_handler(ctx: RequestContext, row: BucketRow) -> bool:
-    prefix = _IN_BODY.get(ctx.operation.name)
-    if prefix is None or ctx.found is None or ctx.found.version is None:
+def _is_owners(ctx: RequestContext, row: BucketRow) -> bool:
+    """Whether the owner of a bucket without any rules asks for what is his: as `decide`, but without its questions."""
+    if not ctx.principal.owns(row.account):
         return False
-    policy = rules_of(bucket_config.of(ctx.store, row), row).policy
+    if ctx.found is not None:
+        return ctx.found.version is not None and ctx.found.version.account == row.account
+    need = acl.need_of(ctx.operation.permission)
+    return need is None or need.on is not ResourceKind.OBJECT
+
+
+def _is_left_to_handler(ctx: RequestContext, row: BucketRow) -> bool:
+    prefix = _IN_BODY[ctx.operation.name]
+    if ctx.found is None or ctx.found.version is None:
+        return False
+    policy = rules_of(ctx.config, row).policy
     return policy is not None and any(key.startswith(prefix) for key in policy.keys)
 
 
@@ -138,7 +150,7 @@ def decide(
     row = ctx.row if bucket is None else bucket
     if row is None:
         return authorize(ctx.principal, permission, None)
-    rules = rules_of(bucket_config.of(ctx.store, row), row)
+    rules = rules_of(ctx.config if row is ctx.row else bucket_config.of(ctx.store, row), row)
     need = acl.need_of(permission)
     on_object = need is not None and need.on is ResourceKind.OBJECT
     is_bucket_owners = not on_object or (version is not None and version.account == row.account)

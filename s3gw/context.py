@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cyxcloud.meta.cause import Cause
 from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow
-from cyxcloud.objects import bucket_config
-from cyxcloud.objects.bucket_config import BucketConfig
+from cyxcloud.objects.bucket_config import NOTHING_CONFIGURED, BucketConfig
 from cyxcloud.objects.principal import Principal
 from cyxcloud.objects.store import Store
 from cyxcloud.shards.frames import Buffer
@@ -22,8 +21,8 @@ Headers = Mapping[str, str]
 
 
 class RequestContext(NamedTuple):
-    """One request, verified and authorised. `headers` have lower-case names; `row` is the bucket where one is named;
-    `address` is the client's, without a port."""
+    """One request, verified and authorised. `headers` have lower-case names; `row` is the bucket where one is named,
+    `config` what it is configured with; `address` is the client's, without a port."""
 
     request_id: str
     operation: Operation
@@ -38,6 +37,7 @@ class RequestContext(NamedTuple):
     store: Store
     region: str
     scheme: str
+    config: BucketConfig = NOTHING_CONFIGURED
     address: str = ""
     form: Mapping[str, str] | None = None
     """The fields of POST Object by lower-case name."""
@@ -46,10 +46,6 @@ class RequestContext(NamedTuple):
     def bucket(self) -> BucketRow:
         assert self.row is not None, "the operation's row names a bucket, so the pipeline has found it"
         return self.row
-
-    @property
-    def config(self) -> BucketConfig:
-        return bucket_config.of(self.store, self.bucket)
 
     @property
     def body(self) -> RequestBody:

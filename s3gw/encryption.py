@@ -33,6 +33,7 @@ from s3gw.errors import Code, S3Error, not_implemented
 from s3gw.named_keys import BUCKET_KEY, CONTEXT, KEY_ID, bucket_key, check_context
 
 _BY_DEFAULT = BucketEncryption()
+_CUSTOMERS = frozenset(customer_keys.OWN)
 _ASKS = frozenset({SSE, KEY_ID, CONTEXT, *customer_keys.OWN})
 _KMS_NEEDS = f"Server Side Encryption with AWS KMS managed key requires HTTP header {SSE} : {KMS}"
 _BOTH = "Server Side Encryption with Customer provided key is incompatible with the encryption method specified"
@@ -125,7 +126,7 @@ def unlocked(ctx: RequestContext, view: ObjectView) -> ObjectView:
     if SSE in headers:
         raise invalid(f"{SSE} header is not supported for this operation.", headers[SSE])
     kept = view.attributes.encryption
-    if kept is None and not customer_keys.is_named(headers):
+    if kept is None and _CUSTOMERS.isdisjoint(headers):
         return view
     key = customer_key(headers)
     check_customer_key(kept, key)

@@ -21,7 +21,6 @@ LEGAL_HOLD = "x-amz-object-lock-legal-hold"
 BYPASS = "x-amz-bypass-governance-retention"
 BUCKET_ENABLED = "x-amz-bucket-object-lock-enabled"
 _DAY_MS = 86_400_000
-_NOTHING: dict[str, str] = {}
 
 
 def locks(bucket: BucketRow) -> bool:
@@ -77,10 +76,8 @@ def demand_digest(ctx: RequestContext, lock: Lock | None, what: str) -> None:
     )
 
 
-def shown(ctx: RequestContext, view: ObjectView, lock: Lock | None) -> Mapping[str, str]:
+def shown(ctx: RequestContext, view: ObjectView, lock: Lock) -> Mapping[str, str]:
     """What a read tells of the lock to those who may know it."""
-    if lock is None:
-        return _NOTHING
     told: dict[str, str] = {}
     if lock.mode and is_allowed(ctx, Permission.GET_OBJECT_RETENTION, version=view.version):
         told |= {MODE: lock.mode, UNTIL: until_text(lock.until_ms)}

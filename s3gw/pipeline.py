@@ -18,6 +18,7 @@ from cyxcloud.core.clock import Clock
 from cyxcloud.meta.reads import ObjectRead
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects import bucket_config, buckets, get
+from cyxcloud.objects.bucket_config import NOTHING_CONFIGURED
 from cyxcloud.objects.cors import CORS
 from cyxcloud.objects.principal import ANONYMOUS, Principal
 from cyxcloud.objects.store import Store
@@ -103,26 +104,25 @@ class Gateway:
                 resolved = self.websites.resolve(request.method, raw_path, host)
                 reading = self.reads.begin()
                 view = RequestView(request.method, raw_path, raw_query, headers)
-                seen = self.access_logs.observe(self.store, resolved, is_page=True)
+                seen = self.access_logs.observe(resolved, is_page=True)
                 response = await self._visit(request, resolved, view, request_id, seen=seen)
             else:
                 resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
                 view = RequestView(request.method, raw_path, raw_query, headers)
                 if resolved.operation.handler in _READS_BYTES:
                     reading = self.reads.begin()
-                seen = self.access_logs.observe(self.store, resolved)
+                seen = self.access_logs.observe(resolved)
                 response = await self._serve(request, resolved, view, request_id, seen=seen)
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id, is_page=is_page)
         if "origin" in headers and resolved is not None:
             response.headers.update(self._shared(request, resolved.bucket))
-        if seen is not None:
-            self.access_logs.answered(seen)
+        logged = None if seen is None else self._logged(seen)
         try:
             return await render(request, response, request_id, self.clock.now_ms(), self.sends)
         finally:
-            if seen is not None:
-                self.access_logs.note(self.store, seen, request, response)
+            if logged is not None and seen is not None:
+                self.access_logs.note(self.store, logged, seen, request, response)
             if reading is not None:
                 self.reads.end(reading)
 
@@ -133,11 +133,10 @@ class Gateway:
         view: RequestView,
         request_id: str,
         *,
-        seen: Observed | None,
+        seen: Observed,
     ) -> Response:
         verified, principal = self._verify(view)
-        if seen is not None:
-            seen.caller, seen.principal = verified, principal
+        seen.caller, seen.principal = verified, principal
         operation = resolved.operation
         headers = _single(view.headers)
         if operation.handler is None:
@@ -167,11 +166,11 @@ class Gateway:
             store=self.store,
             region=self.region,
             scheme=self.scheme,
+            config=NOTHING_CONFIGURED if row is None else bucket_config.of(self.store, row),
             address=request.remote or "",
             form=fields,
         )
-        if seen is not None:
-            seen.ctx, seen.principal = ctx, principal
+        seen.ctx, seen.principal = ctx, principal
         authorise(ctx)
         is_charged = payment.is_charged_to_requester(ctx)
         response = await primed(await HANDLERS[operation.handler](ctx))
@@ -184,7 +183,7 @@ class Gateway:
         view: RequestView,
         request_id: str,
         *,
-        seen: Observed | None,
+        seen: Observed,
     ) -> Response:
         row = buckets.find(self.store, resolved.bucket or "")
         if row is None:
@@ -197,6 +196,14 @@ class Gateway:
             return await self._serve(request, of, unsigned, request_id, seen=seen)
 
         return await websites.visit(site, self.scheme, resolved, view, serve)
+
+    def _logged(self, seen: Observed) -> BucketRow | None:
+        """What cannot be found out leaves the answer as it is."""
+        try:
+            return self.access_logs.logged(self.store, seen)
+        except Exception:
+            log.exception("access log not kept", bucket=seen.resolved.bucket)
+            return None
 
     def _preflight(self, raw_path: str, host: str, headers: Mapping[str, str | list[str]]) -> Response:
         """A browser asks for leave, unsigned, before it sends the request that a script wants."""

@@ -54,9 +54,7 @@ def of_copy(ctx: RequestContext, source: ObjectView) -> dict[str, str]:
 
 
 def count_header(ctx: RequestContext, view: ObjectView, attributes: Attributes) -> Mapping[str, str]:
-    """Told only to those who may read the tags."""
-    if not attributes.tags:
-        return _NONE
+    """Of an object that has some; told only to those who may read them."""
     permission = Permission.GET_OBJECT_TAGGING
     if "versionId" in ctx.query:
         permission = of_a_version(permission)

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyxcloud.core.ids import AccountId, BucketId
 from cyxcloud.meta.connection import Connection, Row
-from cyxcloud.meta.rows import BucketFlags, BucketRow, Versioning
+from cyxcloud.meta.rows import BUCKET_FLAGS, VERSIONING, BucketFlags, BucketRow, Versioning
 from cyxcloud.meta.schema import bucket
 from cyxcloud.meta.statement import prepare
 
@@ -105,4 +105,4 @@ def remove(conn: Connection, bucket_id: BucketId) -> bool:
 
 
 def row_of(row: Row) -> BucketRow:
-    return BucketRow(row[0], row[1], row[2], row[3], row[4], Versioning(row[5]), row[6], BucketFlags(row[7]))
+    return BucketRow(row[0], row[1], row[2], row[3], row[4], VERSIONING[row[5]], row[6], BUCKET_FLAGS[row[7]])

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, and_, bindparam, delete, func, insert, litera
 from cyxcloud.core.ids import BucketId, VersionId
 from cyxcloud.meta.connection import Connection, Row
 from cyxcloud.meta.errors import BucketGone
-from cyxcloud.meta.rows import BucketFlags, HeadRow, Versioning
+from cyxcloud.meta.rows import BUCKET_FLAGS, VERSIONING, BucketFlags, HeadRow, Versioning
 from cyxcloud.meta.schema import bucket, head
 from cyxcloud.meta.statement import POSTGRESQL, prepare
 
@@ -69,7 +69,7 @@ def lock(conn: Connection, bucket_id: BucketId, key: bytes) -> Chain:
     row = conn.one(_with_bucket, {"of_bucket": bucket_id, "at_key": key})
     if row is None:
         raise BucketGone(bucket_id)
-    return Chain(Versioning(row[0]), BucketFlags(row[1]), None if row[2] is None else _row(row[2:]))
+    return Chain(VERSIONING[row[0]], BUCKET_FLAGS[row[1]], None if row[2] is None else _row(row[2:]))
 
 
 def read(conn: Connection, bucket_id: BucketId, key: bytes) -> HeadRow | None:

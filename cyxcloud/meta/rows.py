@@ -65,6 +65,11 @@ class BucketFlags(IntFlag):
     QUOTA = 4
 
 
+# An enum's own look-up by value costs more than all else of a row.
+VERSIONING = {int(each): each for each in Versioning}
+BUCKET_FLAGS = {value: BucketFlags(value) for value in range(2 * max(BucketFlags))}
+
+
 class BucketRow(NamedTuple):
     """Every change of the row or of the bucket's configurations raises `revision`."""
 

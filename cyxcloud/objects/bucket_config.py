@@ -56,6 +56,7 @@ class BucketConfig:
     def __init__(self, stored: Mapping[str, bytes]) -> None:
         self._stored = stored
         self._parsed: dict[str, object] = {}
+        self.is_empty = not stored
 
     def get(self, key: ConfigKey[T]) -> T | None:
         """None where it was never set. Raises UnreadableConfig."""
@@ -83,8 +84,7 @@ def of(store: Store, bucket: BucketRow) -> BucketConfig:
     kept = store.configs.get(bucket.id)
     if kept is not None and kept[0] == bucket.revision:
         return cast("BucketConfig", kept[1])
-    stored = bucket_config.read_all(store.reader, bucket.id)
-    config = BucketConfig(stored) if stored else BucketConfig({})
+    config = BucketConfig(bucket_config.read_all(store.reader, bucket.id))
     if len(store.configs) >= MAX_KEPT:
         store.configs.clear()
     store.configs[bucket.id] = (bucket.revision, config)

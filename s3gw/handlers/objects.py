@@ -49,7 +49,8 @@ async def put_object(ctx: RequestContext) -> Response:
     check_early(ctx.store, ctx.bucket, ctx.key, ctx.body.length or 0)
     stored = await put.put_object(ctx.store, target, ctx.body, attributes)
     headers = stored_headers(stored) | encryption.answer(ctx.headers, target.sealing.encryption, context=True)
-    headers |= expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
+    if not ctx.config.is_empty:
+        headers |= expiration_header(ctx, stored.size, stored.mtime_ms, attributes.tags)
     return Response(200, headers)
 
 
@@ -142,10 +143,12 @@ def _shown(ctx: RequestContext, view: ObjectView) -> dict[str, str]:
         headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
         headers["x-amz-checksum-type"] = checksum.type
     headers |= content_names(view)
-    headers |= tagging.count_header(ctx, view, attributes)
-    headers |= locks.shown(ctx, view, attributes.lock)
+    if attributes.tags:
+        headers |= tagging.count_header(ctx, view, attributes)
+    if attributes.lock is not None:
+        headers |= locks.shown(ctx, view, attributes.lock)
     headers |= version_headers(ctx, version)
-    if "versionId" not in ctx.query:
+    if not ctx.config.is_empty and "versionId" not in ctx.query:
         headers |= expiration_header(ctx, version.size, version.mtime_ms, attributes.tags)
     if ctx.query:
         headers |= {_HTTP_NAMES[name]: value for name, value in response_overrides(ctx.query).items()}
