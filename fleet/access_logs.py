@@ -69,30 +69,17 @@ class AccessLogs:
     name = "access-logs"
 
     def __init__(
-        self,
-        objects: ObjectStore,
-        reader: Connection,
-        clock: CoordinatorClock,
-        interval_seconds: float,
-        *,
-        least_lines: int = 1,
-        longest_seconds: float = 3600.0,
+        self, objects: ObjectStore, reader: Connection, clock: CoordinatorClock, interval_seconds: float
     ) -> None:
         self._objects, self._reader, self._clock, self._interval = objects, reader, clock, interval_seconds
-        self._least_lines, self._longest = least_lines, longest_seconds
         self._waiting: dict[BucketId, _Waiting] = {}
 
     async def step(self, now: float) -> Did | Idle:
         self._look(now)
         for bucket, waiting in self._waiting.items():
-            if waiting.is_due(now, self._interval) and not self._waits_for_more(bucket, waiting, now):
+            if waiting.is_due(now, self._interval):
                 return Did(await self._deliver(bucket), "delivering access logs")
         return Idle(now + min(LOOK_SECONDS, self._interval / LOOKS_AN_INTERVAL))
-
-    def _waits_for_more(self, bucket: BucketId, waiting: _Waiting, now: float) -> bool:
-        if self._least_lines <= 1 or now - waiting.since >= self._longest:
-            return False
-        return len(access_logs.page(self._reader, bucket, self._least_lines)) < self._least_lines
 
     def _look(self, now: float) -> None:
         found = dict(access_logs.waiting(self._reader))

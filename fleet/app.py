@@ -144,14 +144,7 @@ async def run(spec: CoordinatorSpec) -> None:
             *events.workers(),
             Lifecycle(objects, reader, store_clock, spec.lifecycle.day),
             InventoryReports(objects, reader, writer, store_clock, spec.inventory.day),
-            AccessLogs(
-                objects,
-                reader,
-                store_clock,
-                spec.access_log.interval,
-                least_lines=spec.access_log.least_lines,
-                longest_seconds=spec.access_log.longest,
-            ),
+            AccessLogs(objects, reader, store_clock, spec.access_log.interval),
         ],
         clock,
     )

@@ -177,8 +177,6 @@ class AccessLogSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     interval: Duration = Field(default=300.0, gt=0, description="How often the lines of a bucket become an object.")
-    least_lines: int = Field(default=1, ge=1, description="An object of fewer lines waits for more, up to longest.")
-    longest: Duration = Field(default=3600.0, description="How long few lines wait for more.")
 
 
 class NotificationSettings(BaseModel):

@@ -52,11 +52,8 @@ def policy(*sources: str, effect: str = "Allow", resource: str = "logs/a/*") -> 
 
 
 class Bench:
-    def __init__(
-        self, objects: ObjectStore, reader: Connection, store_clock: CoordinatorClock, clock: ManualClock
-    ) -> None:
-        self.objects, self.reader, self.store_clock, self.clock = objects, reader, store_clock, clock
-        self.worker = AccessLogs(objects, reader, store_clock, INTERVAL)
+    def __init__(self, objects: ObjectStore, reader: Connection, worker: AccessLogs, clock: ManualClock) -> None:
+        self.objects, self.reader, self.worker, self.clock = objects, reader, worker, clock
         self._numbers = iter(range(1, 1000))
 
     async def change(self, change: object) -> None:
@@ -72,16 +69,6 @@ class Bench:
     async def lines(self, bucket: BucketRow, *lines: bytes, at_ms: int = 0) -> None:
         rows = [(bucket.id, LogRow(next(self._numbers), at_ms or self.clock.now_ms(), line)) for line in lines]
         await self.change(lambda conn: access_logs.append(conn, rows))
-
-    def patience(self, *, least_lines: int, longest_seconds: float) -> None:
-        self.worker = AccessLogs(
-            self.objects,
-            self.reader,
-            self.store_clock,
-            INTERVAL,
-            least_lines=least_lines,
-            longest_seconds=longest_seconds,
-        )
 
     async def after(self, seconds: float) -> None:
         await self.worker.step(self.clock.monotonic())
@@ -125,7 +112,7 @@ def bench(template: Path, tmp_path: Path) -> Iterator[Bench]:
             wrapping=WRAPPING,
             delete_grace_seconds=3600.0,
         )
-        yield Bench(objects, reader, store_clock, clock)
+        yield Bench(objects, reader, AccessLogs(objects, reader, store_clock, INTERVAL), clock)
         objects.close()
 
 
@@ -155,21 +142,6 @@ async def test_lines_that_keep_coming_are_waited_for_only_a_moment(bench: Bench)
     await bench.after(worker_module.MOST_EXTRA_SECONDS)
     (key,) = bench.delivered()
     assert await bench.read(key) == b"one\ntwo\nthree\n"
-
-
-async def test_few_lines_wait_for_more_but_not_for_ever(bench: Bench) -> None:
-    bench.patience(least_lines=2, longest_seconds=10 * INTERVAL)
-    await bench.allow(policy("web"))
-    await bench.configure(WEB, Logging("logs", "a/"))
-    await bench.lines(WEB, b"one")
-    await bench.after(3 * INTERVAL)
-    assert bench.delivered() == []
-    await bench.lines(WEB, b"two")
-    await bench.after(3 * INTERVAL)
-    assert len(bench.delivered()) == 1
-    await bench.lines(WEB, b"three")
-    await bench.after(11 * INTERVAL)
-    assert len(bench.delivered()) == 2
 
 
 async def test_buckets_with_one_prefix_share_an_object(bench: Bench) -> None:
