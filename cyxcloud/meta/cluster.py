@@ -18,12 +18,13 @@ _ONLY = 1
 
 class Epoch(StrEnum):
     """TOPOLOGY: nodes and placements. ACCESS: accounts, access keys and named keys. KEYS: the wrapping keys in
-    DIR/keys. SNAPSHOT: the last snapshot begun; a database that says less than a pointer on the nodes is an old
-    copy."""
+    DIR/keys. TRUST: certificates that are denied. SNAPSHOT: the last snapshot begun; a database that says less than a
+    pointer on the nodes is an old copy."""
 
     TOPOLOGY = "topology"
     ACCESS = "access"
     KEYS = "keys"
+    TRUST = "trust"
     SNAPSHOT = "snapshot"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # psycopg is an extra
     from cyxcloud.meta.postgres import PostgresDatabase
 
 # What the migrations lead to; `test_migrations` holds it against them.
-REVISION = "0003"
+REVISION = "0004"
 # No mmap: SQLite unmaps the whole file whenever another process has committed, and every page faults in again.
 READ_CACHE_KIB = 16384
 

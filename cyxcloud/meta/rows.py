@@ -42,6 +42,9 @@ class PlacementState(IntEnum):
 # LOST its host says that the folder is gone or another's; one that is GONE was replaced and never comes back.
 UP, READ_ONLY, DOWN, LOST, GONE = "up", "read-only", "down", "lost", "gone"
 READABLE = frozenset({UP, READ_ONLY})
+# What a node is trusted with. VETTING: a small share of new shards; SUSPENDED: none, but it is read and audited;
+# DISQUALIFIED: nothing any more, what it held is made anew.
+VETTING, TRUSTED, SUSPENDED, DISQUALIFIED = "vetting", "trusted", "suspended", "disqualified"
 
 
 class SegmentRow(NamedTuple):
@@ -281,7 +284,9 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """`since_ms`: when its state last changed. `leaving`: what it holds is to be moved to others."""
+    """`since_ms`: when its state last changed. `leaving`: what it holds is to be moved to others. Of a node on another
+    box `public_key` is known, `address` is where its host listens (empty: it dials) and `standing` what it is trusted
+    with."""
 
     number: NodeNumber
     node_id: NodeId
@@ -301,6 +306,15 @@ class NodeRow:
     joined_at_ms: int
     since_ms: int = 0
     leaving: bool = False
+    address: str = ""
+    region: str = ""
+    public_key: bytes | None = None
+    standing: str = TRUSTED
+
+    @property
+    def is_remote(self) -> bool:
+        """On another box: known by its certificate, not by a folder here."""
+        return self.public_key is not None
 
 
 @dataclass(frozen=True, slots=True)

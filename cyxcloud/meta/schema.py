@@ -256,6 +256,11 @@ node = Table(
     _id("joined_at_ms"),
     Column("since_ms", Id, nullable=False, server_default="0"),
     Column("leaving", SmallInteger, nullable=False, server_default="0"),
+    # Of a node on another box: where its host listens (empty: it dials), its key, and what it is trusted with.
+    Column("address", Text, nullable=False, server_default=""),
+    Column("region", Text, nullable=False, server_default=""),
+    Column("public_key", LargeBinary, nullable=True),
+    Column("standing", Text, nullable=False, server_default="trusted"),
 )
 placement = Table(
     "placement",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import cyxcloud.meta.schema_fleet  # noqa: F401 - its tables are part of the same metadata
 from cyxcloud.meta.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+import cyxcloud.meta.schema_fleet  # noqa: F401 - its tables are part of the same metadata
 from cyxcloud.meta import cluster
 from cyxcloud.meta.database import REVISION, Database, open_database
 from cyxcloud.meta.errors import SchemaMismatch
