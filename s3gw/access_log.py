@@ -57,6 +57,12 @@ class Observed:
     ctx: RequestContext | None = None
     answered: float = 0.0
     is_page: bool = False
+    """Of a website."""
+
+    @property
+    def is_of_a_bare_bucket(self) -> bool:
+        """Of which nothing is configured, so no log either."""
+        return self.ctx is not None and self.ctx.config.is_empty
 
 
 class HeldLines:
@@ -88,10 +94,6 @@ class AccessLogs:
         self._clock = clock
         self._held = HeldLines()
 
-    def observe(self, resolved: Resolved, *, is_page: bool = False) -> Observed:
-        """`is_page`: of a website."""
-        return Observed(self._clock.monotonic(), resolved, is_page=is_page)
-
     def logged(self, store: Store, seen: Observed) -> BucketRow | None:
         """The bucket that keeps a log of this request, whose answer is about to go out."""
         ctx = seen.ctx
@@ -99,7 +101,7 @@ class AccessLogs:
             bucket, config = ctx.row, ctx.config
         else:
             bucket, config = _refused_at(store, seen.resolved.bucket)
-        if bucket is None or config.is_empty or config.get(LOGGING) is None:
+        if bucket is None or config.get(LOGGING) is None:
             return None
         seen.answered = self._clock.monotonic()
         return bucket

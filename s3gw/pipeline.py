@@ -104,20 +104,20 @@ class Gateway:
                 resolved = self.websites.resolve(request.method, raw_path, host)
                 reading = self.reads.begin()
                 view = RequestView(request.method, raw_path, raw_query, headers)
-                seen = self.access_logs.observe(resolved, is_page=True)
+                seen = Observed(self.clock.monotonic(), resolved, is_page=True)
                 response = await self._visit(request, resolved, view, request_id, seen=seen)
             else:
                 resolved = self.resolver.resolve(request.method, raw_path, raw_query, host, headers)
                 view = RequestView(request.method, raw_path, raw_query, headers)
                 if resolved.operation.handler in _READS_BYTES:
                     reading = self.reads.begin()
-                seen = self.access_logs.observe(resolved)
+                seen = Observed(self.clock.monotonic(), resolved)
                 response = await self._serve(request, resolved, view, request_id, seen=seen)
         except Exception as error:  # noqa: BLE001 - the one place where whatever happened becomes an answer
             response = self._failure(error, resolved, raw_path, request_id, is_page=is_page)
         if "origin" in headers and resolved is not None:
             response.headers.update(self._shared(request, resolved.bucket))
-        logged = None if seen is None else self._logged(seen)
+        logged = None if seen is None or seen.is_of_a_bare_bucket else self._logged(seen)
         try:
             return await render(request, response, request_id, self.clock.now_ms(), self.sends)
         finally:

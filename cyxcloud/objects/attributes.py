@@ -154,6 +154,8 @@ def decode(data: bytes) -> Attributes:
         raise ValueError(f"object attributes of unknown format {data[:1].hex()!r}")
     fields = _DECODE(data[1:].decode())
     checksum = Checksum(*fields["c"]) if "c" in fields else None
+    if checksum is not None and len(fields) == 1:
+        return Attributes(checksum=checksum)  # what most objects have
     parts = tuple(PartInfo(*part) for part in fields.get("p", ()))
     return Attributes(
         headers=fields.get("h", {}),
