@@ -1,12 +1,12 @@
 """What the metadata's mirror adds to a PUT of 1 KiB: two stores side by side, in turns, since machines differ.
 
-`python -m bench.mirror [FOLDER]`; the mirror stands in FOLDER (another disk), else beside the store.
+`python -m bench.mirror [FOLDER]`.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,9 +44,12 @@ def show(name: str, clients: int, rounds: list[Figures]) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="of the mirror, on another disk; else beside the store")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=".") as name:
         scratch = Path(name).resolve()
-        mirror = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else scratch / "mirror"
+        mirror = scratch / "mirror" if asked.folder is None else asked.folder.resolve()
         with serving(scratch / "a", "none") as alone, serving(scratch / "b", str(mirror)) as mirrored:
             stores = {"without a mirror": alone, "with a mirror": mirrored}
             serial = count()
