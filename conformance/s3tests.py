@@ -1,7 +1,8 @@
 """Runs ceph's s3-tests against an endpoint and holds the outcome against what is expected to pass.
 
 `expected.txt` lists the tests that pass, one a line; the list only grows: `--accept` adds what newly passes and never
-takes anything away. A listed test that does not pass is a regression and ends the run with 1.
+takes anything away. A listed test that does not pass is a regression and ends the run with 1; `failing.txt` gives the
+reason of each that is known to fail.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from conformance.s3tests_plugin import ACCOUNT_FILES, OUTCOMES
 
 EXPECTED = Path(__file__).with_name("expected.txt")
+FAILING = Path(__file__).with_name("failing.txt")
 NEEDED_MODULES = (
     "boto3",
     "httplib2",
@@ -166,10 +168,19 @@ def report(outcomes: Sequence[Outcome], *, accept: bool, expected_file: Path = E
         print(f"REGRESSED {test}: {by_test[test].outcome}: {by_test[test].why}")
     for test in gained:
         print(f"gained {test}")
+    reasons = read_reasons(FAILING)
+    for test in sorted(reasons.keys() & {each.test.partition("[")[0] for each in outcomes if each.outcome == "failed"}):
+        print(f"known {test}: {reasons[test]}")
     if accept and gained:
         expected_file.write_text("".join(f"{test}\n" for test in sorted(expected | passed)), "utf-8")
         print(f"{len(gained)} added to {expected_file}")
     return 1 if regressed else 0
+
+
+def read_reasons(path: Path) -> dict[str, str]:
+    """Why each test that is known to fail does, by its name without parameters."""
+    lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    return {test: reason for test, _, reason in (line.partition(" | ") for line in lines)}
 
 
 def read_expected(path: Path) -> set[str]:
