@@ -22,7 +22,7 @@ import uvloop
 from pydantic import TypeAdapter
 
 from cyxcloud.core import log
-from cyxcloud.core.config import LogSettings, ScrubSettings
+from cyxcloud.core.settings import LogSettings, ScrubSettings
 from fleet.config import CoordinatorSpec
 from s3gw.config import GatewaySpec
 

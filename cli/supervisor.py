@@ -144,6 +144,7 @@ class Supervisor:
             access_log=settings.access_log,
             notifications=settings.notifications,
             inventory=settings.inventory,
+            fleet=settings.fleet,
         )
         gateways = [
             self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cyxcloud.core.config import (
+from cyxcloud.core.settings import (
     AccessLogSettings,
+    FleetSettings,
     InventorySettings,
     LifecycleSettings,
     MoverSettings,
@@ -34,3 +35,4 @@ class CoordinatorSpec:
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     inventory: InventorySettings = field(default_factory=InventorySettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)

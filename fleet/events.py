@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from cyxcloud.core.config import NotificationSettings
 from cyxcloud.core.keyring import Keyring
+from cyxcloud.core.settings import NotificationSettings
 from cyxcloud.core.worker import Worker
 from cyxcloud.meta import webhooks
 from cyxcloud.meta.connection import Connection

@@ -16,8 +16,8 @@ from pathlib import Path
 import structlog
 
 from cyxcloud.core.clock import Clock, SystemClock
-from cyxcloud.core.config import ScrubSettings
 from cyxcloud.core.durable import DISK, Disk
+from cyxcloud.core.settings import ScrubSettings
 from cyxcloud.core.worker import Runner
 from cyxcloud.wire.lending import FEATURE_LEND, lending_socket
 from cyxcloud.wire.sharing import FEATURE_SHARE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cyxcloud.core.config import AccessLogSettings, LifecycleSettings
+from cyxcloud.core.settings import AccessLogSettings, LifecycleSettings
 
 
 @dataclass(frozen=True, slots=True)

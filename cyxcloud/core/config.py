@@ -11,195 +11,39 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from cyxcloud.core.settings import (
+    AccessLogSettings,
+    Address,
+    Duration,
+    FleetSettings,
+    InventorySettings,
+    LifecycleSettings,
+    LogSettings,
+    MoverSettings,
+    Names,
+    NotificationSettings,
+    Profile,
+    ReconcileSettings,
+    ScrubSettings,
+    SnapshotSettings,
+    TlsSettings,
 )
 
 CONFIG_FILE = "config.toml"
 PREFIX = "CYXCLOUD_"
 MAX_NODES = 1000  # one box: beyond this the fleet's own registration is the way in
 MAX_WORKERS = 256
-MAX_SHARDS = 32  # the erasure code's limit on k + m
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ConfigError(Exception):
     """A setting is wrong; the text names the field, where it was read and the remedy."""
-
-
-def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT, for example 127.0.0.1:9000 or [::1]:9000")
-    return value
-
-
-def _profile(value: str) -> str:
-    k, plus, m = value.partition("+")
-    if not plus or not k.isdecimal() or not m.isdecimal():
-        raise ValueError("must be DATA+PARITY, for example 10+4")
-    if int(k) < 1 or int(m) < 1 or int(k) + int(m) > MAX_SHARDS:
-        raise ValueError(f"needs at least one data and one parity shard and at most {MAX_SHARDS} together")
-    return value
-
-
-def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
-    for each in value:
-        try:
-            ip_network(each, strict=False)
-        except ValueError:
-            raise ValueError(f"{each!r} is no network; write one as 10.0.0.0/8 or fd00::/8") from None
-    return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
-
-
-def _list(value: object) -> object:
-    """A list is written with commas where there is only text (environment, command line)."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _seconds(value: object) -> object:
-    """A time is written as seconds, or with a unit: 90, 10m, 24h, 30d."""
-    if not isinstance(value, str):
-        return value
-    number, unit = (value[:-1], value[-1:]) if value[-1:] in _UNIT_SECONDS else (value, "s")
-    try:
-        return float(number) * _UNIT_SECONDS[unit]
-    except ValueError:
-        raise ValueError("must be seconds or a number with s, m, h or d, for example 90, 10m, 24h") from None
-
-
-Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]  # seconds
-Names = Annotated[tuple[str, ...], BeforeValidator(_list), NoDecode]
-Networks = Annotated[Names, AfterValidator(_networks)]
-Profile = Annotated[str, AfterValidator(_profile)]
-
-
-class TlsSettings(BaseModel):
-    """Both files or none: with them the S3 port speaks HTTPS only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cert: Path | None = Field(default=None, description="Certificate chain in PEM for the S3 port.")
-    key: Path | None = Field(default=None, description="Private key in PEM of that certificate.")
-
-    @model_validator(mode="after")
-    def _both(self) -> TlsSettings:
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key go together; give both or neither")
-        return self
-
-
-class LogSettings(BaseModel):
-    """What DIR/logs holds. Warnings and errors also go to the terminal."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least level that is written."
-    )
-    json_lines: bool = Field(default=False, description="One JSON object a line instead of text for people.")
-
-
-class MoverSettings(BaseModel):
-    """When shards that cannot be reached are made anew elsewhere, and how fast."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    enabled: bool = Field(default=True, description="False: nothing is repaired and nothing moves.")
-    away: Duration = Field(default=900.0, description="A node counts as unreachable when it was gone for so long.")
-    grace: Duration = Field(
-        default=14400.0,
-        description="Wait before a chunk that lacks one shard is repaired; two: a quarter of it; more: none.",
-    )
-    breaker: Duration = Field(
-        default=3600.0, description="Wait where many nodes went together: they are likely to come back together."
-    )
-    mib_per_second: float = Field(default=64.0, gt=0, description="Plaintext of chunks rebuilt a second, at most.")
-
-
-class SnapshotSettings(BaseModel):
-    """Encrypted copies of the metadata on the nodes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    interval: Duration = Field(default=600.0, gt=0, description="How often the metadata's changes go to the nodes.")
-
-
-class ScrubSettings(BaseModel):
-    """Reading everything again, to find what has decayed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    interval: Duration = Field(default=30 * 86400.0, gt=0, description="Every record is read again within this time.")
-
-
-class ReconcileSettings(BaseModel):
-    """Looking through the nodes for shards that nothing refers to."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    interval: Duration = Field(default=86400.0, gt=0, description="How often every node's shards are compared.")
-
-
-class LifecycleSettings(BaseModel):
-    """Expiring and moving objects by their buckets' lifecycle rules."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    day: Duration = Field(default=86400.0, gt=0, description="How long a day of a rule is; shorter only for tests.")
-
-
-class AccessLogSettings(BaseModel):
-    """Access logs that are delivered to buckets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    interval: Duration = Field(default=300.0, gt=0, description="How often the lines of a bucket become an object.")
-
-
-class NotificationSettings(BaseModel):
-    """Messages to webhooks about what happens in buckets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    allow: Networks = Field(
-        default=(), description="Networks (CIDR) that webhooks may lie in beside the public internet, like 10.0.0.0/8."
-    )
-    timeout: Duration = Field(default=10.0, gt=0, description="How long a webhook may take to answer.")
-    give_up: Duration = Field(default=86400.0, gt=0, description="A message that is not taken for so long is dropped.")
-    keep: Duration = Field(
-        default=7 * 86400.0, gt=0, description="How long a bucket's changes wait for those who follow it, at most."
-    )
-
-
-class InventorySettings(BaseModel):
-    """Reports of what buckets hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    day: Duration = Field(default=86400.0, gt=0, description="How long a day of a schedule is; shorter only for tests.")
 
 
 class Settings(BaseSettings):
@@ -251,6 +95,7 @@ class Settings(BaseSettings):
     access_log: AccessLogSettings = Field(default=AccessLogSettings(), description="Access logs.")
     notifications: NotificationSettings = Field(default=NotificationSettings(), description="Notifications.")
     inventory: InventorySettings = Field(default=InventorySettings(), description="Inventories.")
+    fleet: FleetSettings = Field(default=FleetSettings(), description="Nodes on other boxes.")
 
     @classmethod
     def settings_customise_sources(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from cyxcloud.core.config import MoverSettings
+from cyxcloud.core.settings import MoverSettings
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import blobs, cluster, repairs
 from cyxcloud.meta.connection import Connection

@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from cyxcloud.core import config
-from cyxcloud.core.config import ConfigError, FirstStart, LogSettings, Settings, TlsSettings
+from cyxcloud.core.config import ConfigError, FirstStart, Settings
+from cyxcloud.core.settings import LogSettings, TlsSettings
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +144,27 @@ def test_duration_that_is_none_is_refused_with_the_remedy(tmp_path: Path, monkey
     monkeypatch.setenv("CYXCLOUD_DELETE_GRACE", "soon")
     with pytest.raises(ConfigError, match=r"CYXCLOUD_DELETE_GRACE: must be seconds or a number with s, m, h or d"):
         config.load(tmp_path)
+
+
+def test_fleet_times_left_out_shorten_with_the_one_that_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.load(tmp_path).fleet.heartbeat == 30.0
+    monkeypatch.setenv("CYXCLOUD_FLEET__OFFLINE_AFTER", "5s")
+    fleet = config.load(tmp_path).fleet
+    assert (fleet.heartbeat, fleet.warning_after, fleet.offline_after) == (0.5, 1.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('offline_after = "30s"\nwarning_after = "40s"', "must grow in this order"),
+        ('offline_after = "soon"', "fleet.offline_after: must be seconds"),
+        ('listen = "9100"', "fleet.listen: must be HOST:PORT"),
+        ('least_version = "new"', "fleet.least_version: must be numbers"),
+        ('least_version_from = "31.1.2027"', "fleet.least_version_from: must be a date"),
+    ],
+)
+def test_wrong_fleet_setting_says_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config.load(write(tmp_path, f"[fleet]\n{text}"))

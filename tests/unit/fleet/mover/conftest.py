@@ -15,8 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.clock import ManualClock
-from cyxcloud.core.config import MoverSettings
 from cyxcloud.core.ids import BlobId, NodeId, NodeNumber, PlacementId, ShardId
+from cyxcloud.core.settings import MoverSettings
 from cyxcloud.core.worker import Did
 from cyxcloud.meta import blobs, cluster, nodes, placements, repairs
 from cyxcloud.meta.cluster import Epoch
