@@ -1,9 +1,9 @@
 """Who is at the other end of a TLS connection: the fleet's own certificate authority and what it issues.
 
-Every key is Ed25519 and everybody's id is the SHA-256 of the public half, a node's as well as a gateway's. A certificate
-says one thing beside its key: a URI `cyx://CLUSTER/ROLE/ID`, signed by the cluster's authority for a few days. Host names
-play no part; who dials a node knows its id. The authority's own certificate follows from its seed and the cluster id
-alone, so that every process that holds the seed makes the very same one and a fingerprint of it can be pinned.
+Every key is Ed25519 and everybody's id is the SHA-256 of the public half, a node's as well as a gateway's. Beside its
+key a certificate says one thing: a URI `cyx://CLUSTER/ROLE/ID`, signed by the cluster's authority for a few days. Host
+names play no part; who dials a node knows its id. The authority's own certificate follows from its seed and the
+cluster id alone, so that every process with the seed makes the very same one, and a fingerprint of it can be pinned.
 TLS 1.3 only (RFC 8446), both sides with certificates (X.509, RFC 5280; Ed25519 in it, RFC 8410).
 """
 
