@@ -1,8 +1,8 @@
 """Watches the hosts and publishes what they say: node states, and the pool that writers pick from.
 
-A node that is down, full or whose host is gone is out of the pool with the next step, so within two seconds; it comes
-back when it is well again. Where too few nodes are left for any pool, the last one stays and writers refuse by
-themselves.
+The hosts of this box are asked each second; of nodes on other boxes heartbeats and their connections tell. A node that
+is down, full or whose host is gone is out of the pool with the next step, so within two seconds; it comes back when it
+is well again. Where too few nodes are left for any pool, the last one stays and writers refuse by themselves.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -19,11 +19,13 @@ from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import GONE, NodeRow, PlacementRow, PlacementState
+from cyxcloud.meta.rows import DISQUALIFIED, GONE, SUSPENDED, NodeRow, PlacementRow, PlacementState
 from cyxcloud.meta.writer import Writer
 from cyxcloud.wire.shardhost import NodeInfo, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
 from fleet.pool import UP, Candidate, Profile, TooFewNodes, choose_pool
+from fleet.remotenodes import RemoteNodes
+from fleet.remotestate import Seen
 from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
@@ -34,20 +36,26 @@ SIZES_SECONDS = 30.0
 # Hosts that start together with the coordinator get this long before they count as gone.
 PATIENCE_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.1
+_SHUT_OUT = frozenset({SUSPENDED, DISQUALIFIED})
 _STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only", NodeState.LOST: "lost"}
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    state: str
-    reason: str
-
-
 class NodeWatch:
+    """`hosts`: those of this box; `remote`: what is known of the nodes on others."""
+
     name = "node-watch"
 
-    def __init__(self, hosts: Sequence[ShardHost], reader: Connection, writer: Writer, clock: CoordinatorClock) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[ShardHost],
+        reader: Connection,
+        writer: Writer,
+        clock: CoordinatorClock,
+        remote: RemoteNodes | None = None,
+    ) -> None:
         self._hosts, self._reader, self._writer, self._clock = hosts, reader, writer, clock
+        self._remote = remote
+        self._published: list[Candidate] | None = None
         self._random = random.SystemRandom()
         self._sizes_at = 0.0
         self._patient_until: float | None = None
@@ -62,9 +70,11 @@ class NodeWatch:
         told = await self._ask_all()
         rows = [row for row in nodes.read_all(self._reader) if row.state != GONE]
         infos = _by_node(told, rows)
-        changed = [row for row in rows if Seen(row.state, row.reason) != _seen(infos.get(row.node_id))]
-        if changed:
-            await self._publish(rows, infos)
+        looked = [_updated(row, self._look(row, infos), self._clock.now_ms()) for row in rows]
+        candidates = pool_candidates(looked)
+        if looked != rows or self._is_stale(candidates):
+            await self._publish(rows, looked)
+        self._published = candidates
         if now >= self._sizes_at:
             self._sizes_at = now + SIZES_SECONDS
             await self._note_sizes(rows, infos)
@@ -81,16 +91,30 @@ class NodeWatch:
         except (HostUnavailable, HostRefused, TimeoutError):
             return []
 
-    async def _publish(self, rows: Sequence[NodeRow], infos: dict[NodeId, NodeInfo]) -> None:
-        now_ms = self._clock.now_ms()
-        now = [_updated(row, _seen(infos.get(row.node_id)), now_ms) for row in rows]
-        for before, after in zip(rows, now, strict=True):
-            if before != after:
-                log.warning("node changed", node=after.name, state=after.state, reason=after.reason)
-        await self._writer.submit(lambda conn: self._write(conn, now))
+    def _is_stale(self, candidates: list[Candidate]) -> bool:
+        """Whether somebody else changed who may be in the pool; at the first look, whether that was published."""
+        if self._published is not None:
+            return candidates != self._published
+        shut = {node.number for node in candidates if not node.available}
+        return any(
+            not shut.isdisjoint(each.nodes)
+            for each in placements.read_all(self._reader)
+            if each.state is PlacementState.OPEN
+        )
 
-    def _write(self, conn: Connection, rows: Sequence[NodeRow]) -> None:
-        for row in rows:
+    def _look(self, row: NodeRow, infos: dict[NodeId, NodeInfo]) -> Seen:
+        if row.is_remote:
+            return self._remote.seen(row) if self._remote is not None else Seen(row.state, row.reason)
+        return _seen(infos.get(row.node_id))
+
+    async def _publish(self, rows: Sequence[NodeRow], looked: Sequence[NodeRow]) -> None:
+        changed = [after for before, after in zip(rows, looked, strict=True) if before != after]
+        for row in changed:
+            log.warning("node changed", node=row.name, state=row.state, reason=row.reason)
+        await self._writer.submit(lambda conn: self._write(conn, changed, looked))
+
+    def _write(self, conn: Connection, changed: Sequence[NodeRow], rows: Sequence[NodeRow]) -> None:
+        for row in changed:
             nodes.set_state(conn, row.number, row.state, row.reason, since_ms=row.since_ms)
         publish_pool(conn, rows, self._random)
         cluster.bump(conn, Epoch.TOPOLOGY)
@@ -101,7 +125,7 @@ class NodeWatch:
         def note(conn: Connection) -> None:
             for row in rows:
                 info = infos.get(row.node_id)
-                if info is not None:
+                if info is not None and not row.is_remote:
                     nodes.set_seen(
                         conn,
                         row.number,
@@ -143,9 +167,9 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
 
 
 def pool_candidates(rows: Sequence[NodeRow]) -> list[Candidate]:
-    """Nodes as the pool sees them; those that are to be emptied take no more."""
+    """Nodes as the pool sees them; those that are to be emptied, or are not trusted any more, take nothing."""
     return [
-        Candidate(row.number, row.disk, available=row.state == UP and not row.leaving)
+        Candidate(row.number, row.disk, available=row.state == UP and not row.leaving and row.standing not in _SHUT_OUT)
         for row in rows
         if row.state != GONE
     ]

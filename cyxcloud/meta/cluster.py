@@ -33,6 +33,7 @@ class Epochs:
     topology: int
     access: int
     keys: int = 0
+    trust: int = 0
 
 
 _create = prepare(insert(cluster).on_conflict_do_nothing())
@@ -128,7 +129,12 @@ def set_settled_key(conn: Connection, key_id: int) -> bool:
 def epochs(conn: Connection) -> Epochs:
     """All epochs in one read; a name never bumped stands at 0."""
     found: dict[str, int] = dict(conn.rows(_epochs))
-    return Epochs(found.get(Epoch.TOPOLOGY, 0), found.get(Epoch.ACCESS, 0), found.get(Epoch.KEYS, 0))
+    return Epochs(
+        topology=found.get(Epoch.TOPOLOGY, 0),
+        access=found.get(Epoch.ACCESS, 0),
+        keys=found.get(Epoch.KEYS, 0),
+        trust=found.get(Epoch.TRUST, 0),
+    )
 
 
 def bump(conn: Connection, name: Epoch) -> int:
