@@ -34,3 +34,7 @@ class MetadataDamaged(MetaError):
 
 class BucketGone(MetaError):
     """The bucket was deleted between the request's reads and its commit."""
+
+
+class LeaseLost(MetaError):
+    """Somebody else holds this lease by now, so nothing of this transaction may count."""
