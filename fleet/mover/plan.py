@@ -5,6 +5,9 @@ placement are reachable, the shorter is the wait: one missing the whole grace, t
 none to spare) none; a node that returns ends it. What was replaced is made up for at once, and so is a node that is to
 be emptied. Two shards of a chunk never come to stand on one node, and at most m on one disk as far as there are disks.
 What no node can take over waits.
+
+In a large fleet each successor's node is the best of some drawn at random: the best of all would be the same one for
+every placement of a lost node, most of all one that has just joined, and its disk would set the pace of the repair.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from cyxcloud.meta.rows import DOWN, GONE, LOST, READABLE, UP, NodeRow, Placemen
 # Between the name of a node that was replaced and its number, in the row that is left of it.
 RETIRED = "~"
 NOBODY: Mapping[PlacementId, int] = MappingProxyType({})
+# Of so many the least loaded is far below the average, and every node of a small fleet is among them.
+DRAWN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +86,26 @@ class Fleet:
 
 
 def make_plan(
-    fleet: Fleet, placements: Sequence[PlacementRow], rng: random.Random, arriving: Mapping[PlacementId, int] = NOBODY
+    fleet: Fleet,
+    placements: Sequence[PlacementRow],
+    rng: random.Random,
+    arriving: Mapping[PlacementId, int] = NOBODY,
+    load: Mapping[NodeNumber, int] | None = None,
 ) -> Plan:
     """For placements without a successor; those that need none are passed over. `arriving`: of the chunks still on
-    their way to a placement, the fewest shards that one of them has: they cannot wait for its nodes' grace."""
-    needs = [need for each in placements if (need := _need(fleet, each, arriving.get(each.id))) is not None]
+    their way to a placement, the fewest shards that one of them has: they cannot wait for its nodes' grace. `load`: in
+    how many placements each node is, where `placements` are not all."""
+    amiss = {row.number for row in fleet.rows.values() if row.state not in READABLE or row.leaving}
+    touched = (each for each in placements if not amiss.isdisjoint(each.nodes))
+    needs = [need for each in touched if (need := _need(fleet, each, arriving.get(each.id))) is not None]
+    if not needs:
+        return Plan()
     needs.sort(key=lambda need: (need.reachable, need.placement.id))
-    load = Counter(number for each in placements for number in each.nodes)
+    loads = Counter(number for each in placements for number in each.nodes) if load is None else Counter(load)
+    takers = [row for row in fleet.rows.values() if row.state == UP and not row.leaving]
     moves, stuck = [], []
     for need in needs:
-        nodes, lacking = _substituted(fleet, need, load, rng)
+        nodes, lacking = _substituted(fleet, need, takers, loads, rng)
         if nodes != need.placement.nodes:
             moves.append(Move(need.placement, nodes, need.reachable))
         if lacking:
@@ -124,7 +139,7 @@ def _need(fleet: Fleet, placement: PlacementRow, fewest: int | None) -> _Need | 
 
 
 def _substituted(
-    fleet: Fleet, need: _Need, load: Counter[NodeNumber], rng: random.Random
+    fleet: Fleet, need: _Need, takers: Sequence[NodeRow], load: Counter[NodeNumber], rng: random.Random
 ) -> tuple[tuple[NodeNumber, ...], bool]:
     """The list with its slots filled as far as that goes, and whether one had to stay as it is."""
     nodes = list(need.placement.nodes)
@@ -136,7 +151,9 @@ def _substituted(
         heir = _heir(fleet, nodes[at])
         if heir is not None and heir.state != UP and _may_wait_for(fleet, heir, need):
             continue
-        chosen = _choose(fleet, members, on_disk, heir, need.placement.m, load, rng)
+        chosen = _choose(_drawn(takers, heir, rng), members, on_disk, heir, need.placement.m, load, rng)
+        if chosen is None or on_disk[fleet.rows[chosen].disk] >= need.placement.m:
+            chosen = _choose(takers, members, on_disk, heir, need.placement.m, load, rng)
         if chosen is None:
             lacking = True
             on_disk[fleet.rows[nodes[at]].disk] += 1
@@ -148,8 +165,16 @@ def _substituted(
     return tuple(nodes), lacking
 
 
+def _drawn(takers: Sequence[NodeRow], heir: NodeRow | None, rng: random.Random) -> Sequence[NodeRow]:
+    """Those that one choice is made among."""
+    if len(takers) <= DRAWN:
+        return takers
+    some = rng.sample(takers, DRAWN)
+    return [heir, *some] if heir is not None and heir.state == UP and not heir.leaving else some
+
+
 def _choose(  # noqa: PLR0917 - all that makes one node better than another
-    fleet: Fleet,
+    takers: Sequence[NodeRow],
     members: set[NodeNumber],
     on_disk: Counter[str],
     heir: NodeRow | None,
@@ -162,8 +187,8 @@ def _choose(  # noqa: PLR0917 - all that makes one node better than another
     best = min(
         (
             (max(0, on_disk[row.disk] + 1 - m), row is not heir, load[row.number], rng.random(), row.number)
-            for row in fleet.rows.values()
-            if row.state == UP and not row.leaving and row.number not in members
+            for row in takers
+            if row.number not in members
         ),
         default=None,
     )

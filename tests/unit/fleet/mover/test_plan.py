@@ -201,3 +201,27 @@ def test_a_leaving_node_is_emptied_at_once_and_takes_nothing() -> None:
 def test_a_leaving_node_stays_where_no_other_can_take_over() -> None:
     rows = [replace(row, leaving=row.number > 13) for row in sixteen({})]
     assert plan(rows) == Plan(stuck=(FOURTEEN.id,))
+
+
+def large(placements: int) -> tuple[list[NodeRow], list[PlacementRow]]:
+    """Two hundred nodes, each its own disk: the first was lost, and the last has just joined and holds nothing."""
+    rows = [replace(node(number, DOWN if number == 1 else UP), disk=f"d{number}") for number in range(1, 201)]
+    rng = random.Random(5)
+    return rows, [placement(1, *rng.sample(range(2, 200), 13), number=number) for number in range(1, placements + 1)]
+
+
+def test_successors_of_a_lost_node_in_a_large_fleet_are_spread_over_it() -> None:
+    rows, lists = large(80)
+    found = make_plan(fleet_of(rows), lists, random.Random(1))
+    taken = Counter(next(iter(set(move.nodes) - set(move.placement.nodes))) for move in found.moves)
+    assert sum(taken.values()) == 80
+    assert taken[NodeNumber(200)] < 40
+    assert len(taken) > 30
+
+
+def test_a_plan_for_some_placements_counts_the_load_of_all() -> None:
+    rows, lists = large(1)
+    load = dict.fromkeys((row.number for row in rows), 10) | {NodeNumber(number): 0 for number in range(100, 200)}
+    for seed in range(20):
+        move = make_plan(fleet_of(rows), lists, random.Random(seed), load=load).moves[0]
+        assert load[next(iter(set(move.nodes) - set(move.placement.nodes)))] == 0
