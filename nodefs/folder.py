@@ -46,6 +46,8 @@ class NodeFolder:
     marker: Marker
     identity: NodeIdentity
     capacity_bytes: int  # 0 = as much as the filesystem has
+    bandwidth_in: int = 0  # bytes a second from and to other boxes; 0 = no limit
+    bandwidth_out: int = 0
 
     @property
     def packs(self) -> Path:
@@ -78,7 +80,7 @@ def open_folder(path: Path) -> NodeFolder:
     try:
         identity = NodeIdentity.load(path / "identity")
         config = tomllib.loads((path / "config.toml").read_text())
-        capacity = int(config.get("capacity_bytes", 0))
+        numbers = [int(config.get(name, 0)) for name in ("capacity_bytes", "bandwidth_in", "bandwidth_out")]
     except (IdentityDamaged, OSError, ValueError) as error:
         raise FolderUnusable(str(error)) from error
     if identity.node_id != marker.node_id:
@@ -86,7 +88,9 @@ def open_folder(path: Path) -> NodeFolder:
     missing = [name for name in SUBFOLDERS if not (path / name).is_dir()]
     if missing:
         raise FolderLost(f"{path}: lacks {', '.join(missing)}")
-    return NodeFolder(path, marker, identity, capacity)
+    if min(numbers) < 0:
+        raise FolderUnusable(f"{path}/config.toml: a limit below 0")
+    return NodeFolder(path, marker, identity, *numbers)
 
 
 def read_marker(path: Path) -> Marker:

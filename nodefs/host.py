@@ -26,6 +26,7 @@ from nodefs.commit import Committer, DeleteJob, PutJob
 from nodefs.control import ControlRequests
 from nodefs.lending import Locator
 from nodefs.memories import Memories
+from nodefs.meter import Meter
 from nodefs.peer import same_user
 from nodefs.rack import Rack
 from nodefs.reading import GetReader, Reply
@@ -62,8 +63,7 @@ class ShardServer:
         self.threads = threads
         self.connections: set[HostConnection] = set()
         self.pending_bytes = 0
-        self.puts = 0
-        self.gets = 0
+        self.meter = Meter(clock)
         self._spare: list[bytearray] = []
         self.memories = Memories()
 
@@ -187,7 +187,7 @@ class HostConnection(FrameProtocol):
         server = self._server
         put = message.put
         batch = parse_put(put, payload, server.memories.view(put.memory) if put.memory else None)
-        server.puts += 1
+        began = self._loop.time()
         size = len(batch.payloads) * batch.shard_size
         server.received(size)
         disks: dict[int, list[tuple[NodeStore, PutItem]]] = {}
@@ -213,6 +213,7 @@ class HostConnection(FrameProtocol):
             indexes = bytes([item.batch.indexes[item.at] for _, item in job.items])
             statuses = [Status.BUSY if job.given_up else item.status for _, item in job.items]
             self._put_result(request_id, indexes, bytes(statuses), last=left == 0)
+            server.meter.answered(self._loop.time() - began, bytes(statuses))
             job.items = []
             reusable = reusable and not job.given_up  # a disk that hangs may still be reading it
             if left == 0:
@@ -245,17 +246,18 @@ class HostConnection(FrameProtocol):
     # -- all else
 
     def _get(self, message: pb.Envelope) -> None:
-        self._server.gets += 1
+        began = self._loop.time()
         request_id = message.request_id
         batch = parse_get(message.get)
         reply = self._server.reader.at_once(batch)
         if reply is not None:
-            self._send_get(request_id, reply)
+            self._send_get(request_id, reply, began)
             return
         work = self._loop.run_in_executor(self._server.threads, self._server.reader.from_disk, batch)
-        work.add_done_callback(lambda done: self._send_get(request_id, done.result()))
+        work.add_done_callback(lambda done: self._send_get(request_id, done.result(), began))
 
-    def _send_get(self, request_id: int, reply: Reply) -> None:
+    def _send_get(self, request_id: int, reply: Reply, began: float) -> None:
+        self._server.meter.answered(self._loop.time() - began, reply.envelope.get_result.statuses)
         reply.envelope.request_id = request_id
         self._write([frame(reply.envelope), *reply.payloads])
 

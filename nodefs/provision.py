@@ -17,6 +17,9 @@ from nodefs.folder import SUBFOLDERS, Marker, write_marker
 _CONFIG = """\
 # How much this node may hold, in bytes; 0 = as much as its filesystem has, less the reserve.
 capacity_bytes = {capacity_bytes}
+# What it may take and give over the network, in bytes a second; 0 = no limit. For nodes that serve other boxes.
+bandwidth_in = 0
+bandwidth_out = 0
 """
 
 
