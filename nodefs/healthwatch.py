@@ -55,6 +55,8 @@ class HealthWatch:
         self._watched = {device: watched for device, watched in self._watched.items() if device in disks}
         for device, stores in disks.items():
             self._look(device, stores, time)
+        for store in self._rack.stores.values():
+            store.measure()
         well = {device for device, watched in self._watched.items() if watched.condition.state is NodeState.UP}
         self._rack.mend(time, well)
         return Idle(now + min(_LOOK_SECONDS, self._limits.probe))

@@ -211,13 +211,22 @@ class Shelf:
         self.writable = not self.fault and self.condition.writable
         self.on_change(self)
 
+    def measure(self) -> None:
+        """Look whether there still is room, or again: whoever is connected hears of it without asking."""
+        was_full = self._full
+        self._full = self._free() < (2 * _FULL_BYTES if was_full else _FULL_BYTES)
+        if self._full != was_full:
+            self.on_change(self)
+
+    def _free(self) -> int:
+        """Its share of what the disk has left, within its capacity."""
+        free = max(0, self.space.room_bytes) // max(1, self.space.sharers)
+        capacity = self.folder.capacity_bytes
+        return min(free, max(0, capacity - self.live_bytes)) if capacity else free
+
     def info(self) -> NodeInfo:
         space, capacity = self.space, self.folder.capacity_bytes
-        sharers = max(1, space.sharers)
-        free = max(0, space.room_bytes) // sharers
-        if capacity:
-            free = min(free, max(0, capacity - self.live_bytes))
-        self._full = free < (2 * _FULL_BYTES if self._full else _FULL_BYTES)
+        sharers, free = max(1, space.sharers), self._free()
         state, reason = self._told()
         return NodeInfo(
             node_id=self.node_id,

@@ -150,8 +150,18 @@ def test_full_node_refuses_writes_and_still_deletes(node: OneNode) -> None:
     node.space.room_bytes = 10_000
     node.clock.elapsed -= 1  # so that the round does not ask the filesystem
     assert node.put(SMALL, BLOB + 1, count=2) == [Status.OK, Status.FULL]
+    node.store.measure()
     assert node.store.info().state is NodeState.READ_ONLY
     assert node.delete(shard()).statuses == [Status.OK]
+
+
+def test_node_says_by_itself_that_it_is_full_and_that_it_has_room_again(node: OneNode) -> None:
+    told: list[NodeState] = []
+    node.store.on_change = lambda store: told.append(store.info().state)
+    for room in (10_000, 10_000, 1 << 30, 1 << 30):
+        node.space.room_bytes = room
+        node.store.measure()
+    assert told == [NodeState.READ_ONLY, NodeState.UP]
 
 
 def test_capacity_is_kept(tmp_path: Path) -> None:
