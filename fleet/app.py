@@ -24,6 +24,7 @@ from fleet.adoption import routes as adoption_routes
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
+from fleet.drains import Drains
 from fleet.events import Events
 from fleet.findings import Findings
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
@@ -31,6 +32,7 @@ from fleet.inventory import InventoryReports
 from fleet.keycopies import KeyCopies
 from fleet.lifecycle import Lifecycle
 from fleet.mirrorcare import MirrorCare
+from fleet.mover.control import drain_routes
 from fleet.mover.control import routes as mover_routes
 from fleet.mover.plane import coding_threads, mover_plane
 from fleet.mover.worker import Mover
@@ -95,6 +97,7 @@ async def run(spec: CoordinatorSpec) -> None:
     mover = Mover(
         mover_plane(moving, clock, threads), reader, writer, store_clock, spec.mover, spec.delete_grace_seconds
     )
+    drains = Drains(reader, writer, store_clock, signer)
     trash = Trash(
         store_clock,
         lambda: taken_at_ms(writer.path.with_name(STATE_NAME)),
@@ -141,6 +144,7 @@ async def run(spec: CoordinatorSpec) -> None:
             KeyCopies(lambda: Keyring.open(spec.home / "keys"), reader, spec.data_dirs),
             rewrap,
             mover,
+            drains,
             *events.workers(),
             Lifecycle(objects, reader, store_clock, spec.lifecycle.day),
             InventoryReports(objects, reader, writer, store_clock, spec.inventory.day),
@@ -150,6 +154,7 @@ async def run(spec: CoordinatorSpec) -> None:
     )
     control = control_app(session_watch, runner)
     control.add_routes(mover_routes(mover))
+    control.add_routes(drain_routes(drains, reader))
     control.add_routes(adoption_routes(reconciler, hosts, runner))
     control.add_routes(rewrap_routes(rewrap))
     control.add_routes(scrub_routes(hosts))

@@ -8,13 +8,16 @@ need. A node to which a deletion of the very shard is on its way cannot become i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cyxcloud.core.ids import NodeNumber
-from cyxcloud.meta import blobs, placements, repairs, strays
+from cyxcloud.meta import blobs, drains, placements, repairs, strays
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import GONE, RepairRow, StrayRow
+from cyxcloud.shards.erasure import codec
+from cyxcloud.shards.frames import sealed_size
 from fleet.mover.queue import Key
 from fleet.mover.rebuild import Healed
 from fleet.mover.view import View
@@ -37,6 +40,7 @@ class Commit:
 
     def __call__(self, conn: Connection, batch: Sequence[Healed]) -> Outcome:
         outcome = Outcome()
+        emptied: Counter[tuple[NodeNumber, int]] = Counter()
         for healed in batch:
             ref = healed.task.ref
             switched = self._switch(conn, healed) if healed.placed else False
@@ -47,6 +51,9 @@ class Commit:
             outcome.mended += len(healed.mended)
             if healed.problem or (healed.placed and not switched):
                 outcome.again.append((ref.blob, ref.index))
+            if switched:
+                emptied.update(self._emptied(healed))
+        self._count_emptied(conn, emptied)
         return outcome
 
     def _switch(self, conn: Connection, healed: Healed) -> bool:
@@ -75,6 +82,22 @@ class Commit:
         row = None if chunk is None else placements.read(conn, chunk.placement)
         homeless = [at for at in task.moved if row is None or row.nodes[at] != task.new.nodes[at]]
         strays.add(conn, [self._stray(healed, at, task.new.nodes[at], self.now_ms) for at in homeless])
+
+    def _emptied(self, healed: Healed) -> list[tuple[NodeNumber, int]]:
+        """Nodes on their way out that this chunk has left, each with the size of the shard it had there."""
+        ref = healed.task.ref
+        size_bytes = codec(ref.k, ref.m).shard_size(sealed_size(ref.size))
+        left = (healed.task.old.nodes[at] for at in healed.task.moved)
+        return [(number, size_bytes) for number in left if self.view.nodes[number].leaving]
+
+    def _count_emptied(self, conn: Connection, emptied: Counter[tuple[NodeNumber, int]]) -> None:
+        """In the transaction that moves them, so each counts once."""
+        shards: Counter[NodeNumber] = Counter()
+        size_bytes: Counter[NodeNumber] = Counter()
+        for (number, size), count in emptied.items():
+            shards[number] += count
+            size_bytes[number] += count * size
+        drains.add_moved(conn, [(number, shards[number], size_bytes[number]) for number in shards])
 
     def _file(self, conn: Connection, healed: Healed) -> None:
         """Damage that the reading came upon, while the chunk's shard still is where it was read."""

@@ -91,7 +91,11 @@ class Queue:
         self._listed = sorted((Wound(good, *key) for key, good in found.items()), reverse=True)
 
     def _walk_replaced(self, view: View, now: float, found: dict[Key, int]) -> None:
-        replaced = [row.id for row in view.placements.values() if row.state is PlacementState.REPLACED]
+        replaced = [
+            row.id
+            for row in view.placements.values()
+            if row.state is PlacementState.REPLACED and not view.rests(row.id)
+        ]
         if not replaced:
             return
         in_use = set(placements.in_use(self._reader))

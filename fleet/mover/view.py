@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
-from cyxcloud.meta import nodes, placements
+from cyxcloud.meta import drains, nodes, placements
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import READABLE, NodeRow, PlacementRow
 
@@ -15,6 +15,7 @@ from cyxcloud.meta.rows import READABLE, NodeRow, PlacementRow
 class View:
     nodes: Mapping[NodeNumber, NodeRow]
     placements: Mapping[PlacementId, PlacementRow]
+    staying: frozenset[NodeNumber] = frozenset()  # were to be emptied, until that was cancelled
 
     def target(self, placement: PlacementId) -> PlacementRow:
         """Where its chunks belong: the last of its successors, itself where it has none."""
@@ -22,6 +23,12 @@ class View:
         while row.successor is not None:
             row = self.placements[row.successor]
         return row
+
+    def rests(self, placement: PlacementId) -> bool:
+        """Whether it has a successor only because of nodes that stay after all: what is still there may stay too."""
+        row, target = self.placements[placement], self.target(placement)
+        left = {was for was, becomes in zip(row.nodes, target.nodes, strict=True) if was != becomes}
+        return bool(left) and left <= self.staying and all(self.can_read(number) for number in left)
 
     def can_read(self, number: NodeNumber) -> bool:
         return self.nodes[number].state in READABLE
@@ -34,4 +41,6 @@ class View:
 
 
 def read_view(conn: Connection) -> View:
-    return View({row.number: row for row in nodes.read_all(conn)}, {row.id: row for row in placements.read_all(conn)})
+    rows = {row.number: row for row in nodes.read_all(conn)}
+    staying = frozenset(number for number in drains.cancelled(conn) if not rows[number].leaving)
+    return View(rows, {row.id: row for row in placements.read_all(conn)}, staying)
