@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
-from cyxcloud.core.ids import NodeId, PlacementId
+from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
@@ -56,6 +56,8 @@ class NodeWatch:
         self._hosts, self._reader, self._writer, self._clock = hosts, reader, writer, clock
         self._remote = remote
         self._published: list[Candidate] | None = None
+        self._topology = -1
+        self._rows: list[NodeRow] = []
         self._random = random.SystemRandom()
         self._sizes_at = 0.0
         self._patient_until: float | None = None
@@ -68,17 +70,24 @@ class NodeWatch:
         elif now < self._patient_until:
             return Idle(now + FIRST_LOOK_SECONDS)
         told = await self._ask_all()
-        rows = [row for row in nodes.read_all(self._reader) if row.state != GONE]
-        infos = _by_node(told, rows)
-        looked = [_updated(row, self._look(row, infos), self._clock.now_ms()) for row in rows]
-        candidates = pool_candidates(looked)
-        if looked != rows or self._is_stale(candidates):
-            await self._publish(rows, looked)
-        self._published = candidates
+        fresh = self._read_rows(now)
+        infos = _by_node(told, self._rows)
+        changed = self._changed(infos)
+        if changed or fresh:
+            await self._publish(changed)
         if now >= self._sizes_at:
             self._sizes_at = now + SIZES_SECONDS
-            await self._note_sizes(rows, infos)
+            await self._note_sizes(self._rows, infos)
         return Idle(now + WATCH_SECONDS)
+
+    def _read_rows(self, now: float) -> bool:
+        """Only when something changed in them: ten thousand take as long to read as all else of a step."""
+        topology = cluster.epochs(self._reader).topology
+        if topology == self._topology and now < self._sizes_at:
+            return False
+        self._topology = topology
+        self._rows = [row for row in nodes.read_all(self._reader) if row.state != GONE]
+        return True
 
     async def _ask_all(self) -> list[NodeInfo]:
         answers = await asyncio.gather(*(self._ask(host) for host in self._hosts))
@@ -102,18 +111,24 @@ class NodeWatch:
             if each.state is PlacementState.OPEN
         )
 
-    def _look(self, row: NodeRow, infos: dict[NodeId, NodeInfo]) -> Seen:
-        if row.is_remote:
-            return self._remote.seen(row) if self._remote is not None else Seen(row.state, row.reason)
-        return _seen(infos.get(row.node_id))
+    def _changed(self, infos: Mapping[NodeId, NodeInfo]) -> dict[NodeNumber, NodeRow]:
+        """The rows that are to be other ones, as they are to be."""
+        looked = [(row, _seen(infos.get(row.node_id))) for row in self._rows if not row.is_remote]
+        if self._remote is not None:
+            looked += self._remote.look([row for row in self._rows if row.is_remote])
+        now_ms = self._clock.now_ms()
+        return {row.number: _updated(row, seen, now_ms) for row, seen in looked if not seen.is_of(row)}
 
-    async def _publish(self, rows: Sequence[NodeRow], looked: Sequence[NodeRow]) -> None:
-        changed = [after for before, after in zip(rows, looked, strict=True) if before != after]
-        for row in changed:
-            log.warning("node changed", node=row.name, state=row.state, reason=row.reason)
-        await self._writer.submit(lambda conn: self._write(conn, changed, looked))
+    async def _publish(self, changed: Mapping[NodeNumber, NodeRow]) -> None:
+        rows = [changed.get(row.number, row) for row in self._rows]
+        candidates = pool_candidates(rows)
+        if changed or self._is_stale(candidates):
+            for row in changed.values():
+                log.warning("node changed", node=row.name, state=row.state, reason=row.reason)
+            await self._writer.submit(lambda conn: self._write(conn, changed.values(), rows))
+        self._published = candidates
 
-    def _write(self, conn: Connection, changed: Sequence[NodeRow], rows: Sequence[NodeRow]) -> None:
+    def _write(self, conn: Connection, changed: Iterable[NodeRow], rows: Sequence[NodeRow]) -> None:
         for row in changed:
             nodes.set_state(conn, row.number, row.state, row.reason, since_ms=row.since_ms)
         publish_pool(conn, rows, self._random)

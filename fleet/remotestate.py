@@ -8,6 +8,7 @@ each new one is written down and shown.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from cyxcloud.meta.rows import DOWN, LOST, READ_ONLY, UP, NodeRow
@@ -30,6 +31,9 @@ _STATES = {NodeState.UP: UP, NodeState.DOWN: DOWN, NodeState.READ_ONLY: READ_ONL
 class Seen:
     state: str
     reason: str
+
+    def is_of(self, row: NodeRow) -> bool:
+        return row.state == self.state and row.reason == self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +75,13 @@ def _reporting(told: Told, against: str, limits: Limits) -> Seen:
     if told.info.state is not NodeState.UP:
         return Seen(_STATES[told.info.state], told.info.reason)
     return Seen(READ_ONLY, against) if against else Seen(UP, "")
+
+
+def holds_until_ms(told: Told, limits: Limits) -> float:
+    """Until when the same is seen if nothing more is heard: before that nobody has to look again."""
+    heard_ms = told.beat.heard_ms if told.beat is not None and told.beat.heard_ms is not None else 0
+    since_ms = max(heard_ms, told.listening_since_ms)
+    ends = [since_ms + limits.warning_after_ms, since_ms + limits.offline_after_ms]
+    if told.info is None:
+        ends.append(told.now_ms - told.unreachable_ms + limits.offline_after_ms)
+    return min((each for each in ends if each > told.now_ms), default=math.inf)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.identity import NodeIdentity
-from cyxcloud.core.ids import NodeNumber
+from cyxcloud.core.ids import NodeId, NodeNumber
 from cyxcloud.core.settings import FleetSettings
 from cyxcloud.meta import cluster, nodes
 from cyxcloud.meta.cluster import Epoch
@@ -13,12 +15,27 @@ from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NodeRow
 from cyxcloud.wire.heartbeat import Answer, Heartbeat, sign_heartbeat
 from cyxcloud.wire.memory import MemoryHost
+from cyxcloud.wire.shardhost import NodeInfo
 from fleet.heartbeats import Heartbeats
 from fleet.nodewatch import NodeWatch
 from fleet.remotenodes import RemoteNodes
 from tests.unit.fleet.conftest import Fleet
 
 SETTINGS = FleetSettings(least_version="0.1")
+
+
+class SteadyHost(MemoryHost):
+    """Says the very same of its nodes until something changes, as a connection's HELLO does."""
+
+    def __init__(self, identity: NodeIdentity, clock: ManualClock) -> None:
+        super().__init__([identity], clock=clock)
+        self._said: Mapping[NodeId, NodeInfo] = {}
+
+    @property
+    def nodes(self) -> Mapping[NodeId, NodeInfo]:
+        if super().nodes != self._said:
+            self._said = super().nodes
+        return self._said
 
 
 @dataclass(slots=True)
@@ -101,7 +118,7 @@ def make_remote(fleet: Fleet, count: int = 2, settings: FleetSettings = SETTINGS
             public_key=identity.public_key,
         )
         rows.append(row)
-        boxes.append(Box(row.number, identity, MemoryHost([identity], clock=fleet.clock)))
+        boxes.append(Box(row.number, identity, SteadyHost(identity, fleet.clock)))
 
     def write(conn: Connection) -> None:
         for row in rows:

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from cyxcloud.core.settings import FleetSettings
-from cyxcloud.meta import placements
-from cyxcloud.meta.rows import PlacementState
+from cyxcloud.meta import nodes, placements
+from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.rows import NodeRow, PlacementState
 from cyxcloud.wire.heartbeat import Serving
 from cyxcloud.wire.status import NodeState, Status
-from fleet import remotestate
+from fleet import remotenodes, remotestate
 from fleet.liveness import Limits
 from fleet.policy import VersionPolicy
 from fleet.remotestate import Seen, Told, seen
@@ -123,6 +124,40 @@ async def test_node_that_reports_but_cannot_be_reached_takes_no_writes_then_is_d
     box.host.available = True
     await report(remote, 10, *remote.boxes)
     assert remote.told(box) == ("up", "")
+
+
+async def test_looking_again_at_what_has_not_changed_decides_nothing_anew(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await up(remote)
+    await remote.look()
+    monkeypatch.setattr(remotenodes, "seen", None)
+    for _ in range(20):
+        remote.fleet.clock.advance(1.0)
+        await remote.look()
+
+
+async def test_rows_are_read_when_they_changed_and_not_each_second(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await up(remote)
+    await remote.look()
+    reads: list[float] = []
+    real = nodes.read_all
+
+    def counted(conn: Connection) -> list[NodeRow]:
+        reads.append(remote.fleet.clock.monotonic())
+        return real(conn)
+
+    monkeypatch.setattr(nodes, "read_all", counted)
+    for _ in range(20):
+        remote.fleet.clock.advance(1.0)
+        await remote.look()
+    assert reads == []
+    remote.change(remote.boxes[0], zone="z9")
+    reads.clear()
+    await remote.look()
+    assert len(reads) == 1
 
 
 async def test_what_the_host_says_of_its_node_counts(remote: Remote) -> None:
