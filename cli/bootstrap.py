@@ -35,14 +35,16 @@ from cyxcloud.core.config import ConfigError, FirstStart, Settings
 from cyxcloud.core.durable import create_file, make_dirs, remove_file, write_file
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.core.keyring import Keyring
+from cyxcloud.core.profile import Profile
 from cyxcloud.core.recovery_code import BadRecoveryCode, RecoveryCode
-from cyxcloud.meta import cluster, health, integrity, nodes, placements
+from cyxcloud.meta import cluster, health, integrity, nodes, placements, profiles
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import REVISION, Database
-from cyxcloud.meta.rows import GONE, ClusterRow, NodeRow, PlacementRow, PlacementState
+from cyxcloud.meta.rows import GONE, UP, ClusterRow, NodeRow, PlacementRow, PlacementState
 from fleet.keycopies import copy_folders, node_folder
-from fleet.pool import UP, Candidate, Profile, make_pool
+from fleet.placement.candidate import pool_candidates
+from fleet.pool import make_pool
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +104,7 @@ def forget_secrets(home: Home) -> None:
 
 def _create(home: Home, database: Database, settings: Settings, given: FirstStart, now_ms: int) -> None:
     plan = layout.plan(
-        len(home.data_dirs), layout.parse_profile(settings.profile) if settings.profile else None, settings.nodes
+        len(home.data_dirs), Profile.parse(settings.profile) if settings.profile else None, settings.nodes
     )
     code = _recovery_code(given)
     for folder in home.data_dirs:
@@ -127,6 +129,7 @@ def _create(home: Home, database: Database, settings: Settings, given: FirstStar
         access.add_key(conn, keyring, root, key, now_ms)
         for row in rows:
             nodes.upsert(conn, row)
+        profiles.create(conn, plan.profile)
         placements.add(conn, lists)
         cluster.bump(conn, Epoch.TOPOLOGY)
 
@@ -143,8 +146,7 @@ def _make_nodes(home: Home, plan: Layout, keyring: Keyring, incarnation: bytes, 
 
 
 def _pool(rows: Sequence[NodeRow], profile: Profile) -> list[PlacementRow]:
-    candidates = [Candidate(row.number, row.disk, available=True) for row in rows]
-    lists = make_pool(candidates, profile, random.SystemRandom())
+    lists = make_pool(pool_candidates(rows), profile, random.SystemRandom())
     return [
         PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
         for number, members in enumerate(lists, start=1)
@@ -208,8 +210,7 @@ def _bring_up_to_date(home: Home, database: Database) -> None:
 def _opened(home: Home, database: Database, settings: Settings) -> Opened:
     found = nodes.read_all(database.reader())
     lists = placements.read_all(database.reader())
-    newest = max(lists, key=lambda each: each.id)
-    profile = Profile(newest.k, newest.m)
+    profile = profiles.default_profile(database.reader())
     present = [row for row in found if row.state != GONE]
     _refuse_changes(settings, profile, len(present))
     waiting = _not_shown(home)
@@ -226,8 +227,8 @@ def _opened(home: Home, database: Database, settings: Settings) -> Opened:
 
 def _refuse_changes(settings: Settings, profile: Profile, count: int) -> None:
     """What is fixed at the first start is not silently ignored later."""
-    if settings.profile is not None and layout.parse_profile(settings.profile) != profile:
-        raise ConfigError(f"profile: this store was made with {profile.k}+{profile.m}; leave the setting out")
+    if settings.profile is not None and Profile.parse(settings.profile) != profile:
+        raise ConfigError(f"profile: this store was made with {profile}; leave the setting out")
     if settings.nodes is not None and settings.nodes != count:
         raise ConfigError(f"nodes: this store has {count} nodes; leave the setting out")
 

@@ -24,15 +24,16 @@ from cli.options import CommandError
 from cli.store import Store
 from cli.survival import Survival, survival
 from cyxcloud.core.clock import SystemClock
-from cyxcloud.core.ids import NodeNumber
-from cyxcloud.meta import blobs, cluster, nodes, placements, strays
+from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.meta import blobs, cluster, nodes, placements, profiles, strays
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.mirror_state import read_state
-from cyxcloud.meta.rows import GONE, NodeRow, PlacementState
+from cyxcloud.meta.rows import GONE, NodeRow, PlacementRow, PlacementState
 from fleet.mover.plan import RETIRED
-from fleet.nodewatch import pool_candidates, publish_pool
-from fleet.pool import Profile, TooFewNodes, make_pool
+from fleet.nodewatch import publish_pool
+from fleet.placement.candidate import pool_candidates
+from fleet.pool import TooFewNodes, make_pool
 
 _NUMBERED = re.compile(r"node-(\d+)")
 
@@ -178,8 +179,7 @@ def _leave(conn: Connection, numbers: set[NodeNumber]) -> None:
 
 def _survives_after(home: Home, conn: Connection, after: Sequence[NodeRow]) -> Survival:
     """What a pool of the nodes that stay survives."""
-    newest = max(placements.read_all(conn), key=lambda each: each.id)
-    profile = Profile(newest.k, newest.m)
+    profile = profiles.default_profile(conn)
     staying = [row for row in after if not row.leaving]
     try:
         if len(staying) < profile.n:
@@ -190,7 +190,10 @@ def _survives_after(home: Home, conn: Connection, after: Sequence[NodeRow]) -> S
             f"the {len(staying)} nodes that would be left cannot hold the {profile.n} shards of "
             f"{profile.k}+{profile.m}: add a disk first (`cyxcloud disk add DIR`)"
         ) from None
-    made = [replace(newest, nodes=members, state=PlacementState.OPEN, successor=None) for members in lists]
+    made = [
+        PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
+        for number, members in enumerate(lists, start=1)
+    ]
     return survival(staying, made, metadata_disks=mirror.disks_survived(home))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fleet.pool import Profile
+from cyxcloud.core.profile import Profile
 
 SPARES = 2
 DEFAULT_PROFILES = {2: Profile(4, 4), 3: Profile(8, 4)}  # by number of disks
@@ -38,7 +38,7 @@ def plan(disks: int, profile: Profile | None = None, nodes: int | None = None) -
     count = nodes if nodes is not None else node_count(disks, chosen)
     if count < chosen.n:
         raise LayoutError(
-            f"nodes: {count} cannot hold the {chosen.n} shards of {chosen.k}+{chosen.m}, one on each; "
+            f"nodes: {count} cannot hold the {chosen.n} shards of {chosen}, one on each; "
             f"give --nodes {chosen.n} or more, or a smaller --profile"
         )
     width = max(2, len(str(count)))
@@ -49,9 +49,3 @@ def node_count(disks: int, profile: Profile) -> int:
     if disks == 1:
         return profile.n + SPARES
     return max(profile.n + SPARES, disks * -(-profile.n // (disks - 1)))
-
-
-def parse_profile(text: str) -> Profile:
-    """A profile that the settings have already checked."""
-    k, _, m = text.partition("+")
-    return Profile(int(k), int(m))

@@ -16,14 +16,15 @@ import structlog
 
 from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import cluster, nodes, placements
+from cyxcloud.meta import cluster, nodes, placements, profiles
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import DISQUALIFIED, GONE, SUSPENDED, NodeRow, PlacementRow, PlacementState
+from cyxcloud.meta.rows import GONE, UP, NodeRow, PlacementRow, PlacementState
 from cyxcloud.meta.writer import Writer
 from cyxcloud.wire.shardhost import NodeInfo, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
-from fleet.pool import UP, Candidate, Profile, TooFewNodes, choose_pool
+from fleet.placement.candidate import Candidate, pool_candidates
+from fleet.pool import TooFewNodes, choose_pool
 from fleet.remotenodes import RemoteNodes
 from fleet.remotestate import Seen
 from fleet.storeclock import CoordinatorClock
@@ -36,7 +37,6 @@ SIZES_SECONDS = 30.0
 # Hosts that start together with the coordinator get this long before they count as gone.
 PATIENCE_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.1
-_SHUT_OUT = frozenset({SUSPENDED, DISQUALIFIED})
 _STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only", NodeState.LOST: "lost"}
 
 
@@ -158,8 +158,7 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
     """Opens and closes placements, and adds new ones where the nodes that are up ask for them. Nodes that are gone are
     no candidates, so that what names them is closed."""
     known = placements.read_all(conn)
-    newest = max(known, key=lambda each: each.id)
-    profile = Profile(newest.k, newest.m)
+    profile = profiles.default_profile(conn)
     usable = {each.id: each for each in known if each.state is not PlacementState.REPLACED}
     candidates = pool_candidates(rows)
     try:
@@ -171,7 +170,7 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
         wanted = PlacementState.OPEN if each.id in kept else PlacementState.CLOSED
         if each.state is not wanted:
             placements.set_state(conn, each.id, wanted)
-    first = newest.id + 1
+    first = placements.next_id(conn)
     placements.add(
         conn,
         [
@@ -179,15 +178,6 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
             for number, members in enumerate(fresh, start=first)
         ],
     )
-
-
-def pool_candidates(rows: Sequence[NodeRow]) -> list[Candidate]:
-    """Nodes as the pool sees them; those that are to be emptied, or are not trusted any more, take nothing."""
-    return [
-        Candidate(row.number, row.disk, available=row.state == UP and not row.leaving and row.standing not in _SHUT_OUT)
-        for row in rows
-        if row.state != GONE
-    ]
 
 
 def _by_node(told: Sequence[NodeInfo], rows: Sequence[NodeRow]) -> dict[NodeId, NodeInfo]:

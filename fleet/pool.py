@@ -11,41 +11,16 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
-from cyxcloud.meta import rows
+from cyxcloud.core.profile import Profile
+from fleet.placement.candidate import Candidate
 
-UP = rows.UP  # the state of a node row that takes writes
+__all__ = ("Candidate", "Profile", "TooFewNodes", "choose_pool", "disks_survived", "make_pool")
+
 ENOUGH_SHARE = 4  # a pool of a quarter of the lists that could be made anew spreads well enough
 LISTS_PER_NODE = 80  # placements a node should take part in: its successor traffic then spreads over all others
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """k data and m parity shards a chunk."""
-
-    k: int
-    m: int
-
-    @property
-    def n(self) -> int:
-        return self.k + self.m
-
-    @property
-    def write_quorum(self) -> int:
-        """Durable shards without which a chunk is not acknowledged."""
-        return self.k + math.ceil(self.m / 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A node as placement sees it; `disk` is its failure domain; `available` when writes may go there now."""
-
-    number: NodeNumber
-    disk: str
-    available: bool
 
 
 class TooFewNodes(Exception):

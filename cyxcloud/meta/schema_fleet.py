@@ -6,6 +6,14 @@ from sqlalchemy import Column, Index, Integer, LargeBinary, PrimaryKeyConstraint
 
 from cyxcloud.meta.schema import Id, Name, metadata
 
+# The profile of a storage class; the empty name is the store's own, for all classes without one.
+profile = Table(
+    "profile",
+    metadata,
+    Column("storage_class", Name, primary_key=True),
+    Column("k", SmallInteger, nullable=False),
+    Column("m", SmallInteger, nullable=False),
+)
 # One-time tokens by which nodes join; the secret itself is kept nowhere.
 join_token = Table(
     "join_token",

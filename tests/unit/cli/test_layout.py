@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from cli.layout import LayoutError, parse_profile, plan
-from fleet.pool import Profile
+from cli.layout import LayoutError, plan
+from cyxcloud.core.profile import Profile
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from fleet.pool import Profile
 )
 def test_default_layout(disks: int, profile: str, nodes: int) -> None:
     layout = plan(disks)
-    assert layout.profile == parse_profile(profile)
+    assert layout.profile == Profile.parse(profile)
     assert len(layout.nodes) == nodes
 
 

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.ids import NodeNumber, PlacementId
-from cyxcloud.meta import cluster, nodes, placements
+from cyxcloud.core.profile import Profile
+from cyxcloud.meta import cluster, nodes, placements, profiles
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
@@ -94,6 +95,7 @@ def fleet(template: Path, tmp_path: Path) -> Iterator[Fleet]:
 
     def make(conn: Connection) -> None:
         cluster.create(conn, CLUSTER)
+        profiles.create(conn, Profile(K, M))
         for row in rows:
             nodes.upsert(conn, row)
         members = tuple(row.number for row in rows[: K + M])

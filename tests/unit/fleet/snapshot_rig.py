@@ -14,7 +14,8 @@ from pathlib import Path
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.ids import BlobId, NodeId, NodeNumber, PlacementId, ShardId
 from cyxcloud.core.keybundle import WrappingKeys
-from cyxcloud.meta import blobs, cluster, nodes, placements
+from cyxcloud.core.profile import Profile
+from cyxcloud.meta import blobs, cluster, nodes, placements, profiles
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
@@ -168,6 +169,7 @@ def rig(template: Path, folder: Path, seed: int = 1, clock: Clock | None = None)
 
 def _make(conn: Connection, ids: list[NodeId]) -> None:
     cluster.create(conn, CLUSTER)
+    profiles.create(conn, Profile(K, M))
     for number, node_id in enumerate(ids, start=1):
         nodes.upsert(conn, _node(number, node_id))
     lists = [tuple(NodeNumber(1 + (first + at) % NODES) for at in range(K + M)) for first in range(NODES)]

@@ -28,9 +28,25 @@ def upgrade() -> None:
     op.add_column("node", Column("region", Text, nullable=False, server_default=""))
     op.add_column("node", Column("public_key", LargeBinary, nullable=True))
     op.add_column("node", Column("standing", Text, nullable=False, server_default="trusted"))
+    _profiles()
     _trust()
     _nodes()
     _work()
+
+
+def _profiles() -> None:
+    """A store of an earlier release has one profile, that of all its placements."""
+    op.create_table(
+        "profile",
+        Column("storage_class", Name, nullable=False),
+        Column("k", SmallInteger, nullable=False),
+        Column("m", SmallInteger, nullable=False),
+        PrimaryKeyConstraint("storage_class"),
+    )
+    op.execute(
+        "INSERT INTO profile (storage_class, k, m) SELECT '', k, m FROM placement "
+        "WHERE id = (SELECT max(id) FROM placement)"
+    )
 
 
 def _trust() -> None:

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.ids import BlobId, NodeId, NodeNumber, PlacementId, ShardId
+from cyxcloud.core.profile import Profile
 from cyxcloud.core.settings import MoverSettings
 from cyxcloud.core.worker import Did
-from cyxcloud.meta import blobs, cluster, nodes, placements, repairs
+from cyxcloud.meta import blobs, cluster, nodes, placements, profiles, repairs
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
@@ -213,6 +214,7 @@ def rig(template: Path, tmp_path: Path, threads: ThreadPoolExecutor) -> Iterator
 
     def make(conn: Connection) -> None:
         cluster.create(conn, CLUSTER)
+        profiles.create(conn, Profile(K, M))
         for number, node_id in enumerate(ids, start=1):
             nodes.upsert(conn, replace(node(number), node_id=node_id))
         lists = [tuple(NodeNumber(each) for each in range(at, at + WIDTH)) for at in range(1, 8)]
