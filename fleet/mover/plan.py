@@ -3,11 +3,8 @@
 A node that was away for `away` counts as unreachable, one whose disk is reported lost at once. The fewer nodes of a
 placement are reachable, the shorter is the wait: one missing the whole grace, two a quarter of it, three or more (or
 none to spare) none; a node that returns ends it. What was replaced is made up for at once, and so is a node that is to
-be emptied. Two shards of a chunk never come to stand on one node, and at most m on one disk as far as there are disks.
-What no node can take over waits.
-
-In a large fleet each successor's node is the best of some drawn at random: the best of all would be the same one for
-every placement of a lost node, most of all one that has just joined, and its disk would set the pace of the repair.
+be emptied or is disqualified. Two shards of a chunk never come to stand on one node, and at most m on one disk as far
+as there are disks. What no node can take over waits.
 """
 
 from __future__ import annotations
@@ -19,13 +16,25 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
-from cyxcloud.meta.rows import DOWN, GONE, LOST, READABLE, UP, NodeRow, PlacementRow
+from cyxcloud.meta.rows import (
+    DISQUALIFIED,
+    DOWN,
+    GONE,
+    LOST,
+    READABLE,
+    SUSPENDED,
+    UP,
+    VETTING,
+    NodeRow,
+    PlacementRow,
+)
 
 # Between the name of a node that was replaced and its number, in the row that is left of it.
 RETIRED = "~"
 NOBODY: Mapping[PlacementId, int] = MappingProxyType({})
 # Of so many the least loaded is far below the average, and every node of a small fleet is among them.
 DRAWN = 64
+_SHUT_OUT = frozenset({SUSPENDED, DISQUALIFIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +45,13 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A placement and the nodes of its successor; `reachable` of its own nodes can be read."""
+    """A placement and the nodes of its successor; `reachable` of its own nodes can be read. `late`: only because of
+    nodes that went together and were waited for in vain."""
 
     placement: PlacementRow
     nodes: tuple[NodeNumber, ...]
     reachable: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +67,28 @@ class _Need:
     placement: PlacementRow
     slots: tuple[int, ...]
     reachable: int
+    late: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The nodes as they are now; `held` went together and are waited for."""
+    """The nodes as they are now; `held` went together and are waited for, `late` were."""
 
     rows: Mapping[NodeNumber, NodeRow]
     now_ms: int
     started_ms: int
     terms: Terms
     held: frozenset[NodeNumber] = frozenset()
+    late: frozenset[NodeNumber] = frozenset()
+
+    def is_emptied(self, number: NodeNumber) -> bool:
+        """What it holds is to lie elsewhere, whether it can be read or not."""
+        row = self.rows[number]
+        return row.leaving or row.standing == DISQUALIFIED
+
+    def takes(self, number: NodeNumber) -> bool:
+        row = self.rows[number]
+        return row.state == UP and not row.leaving and row.standing not in _SHUT_OUT
 
     def unreachable_since_ms(self, number: NodeNumber) -> int | None:
         """When it began to count as unreachable; None while it counts as reachable. A node that is down has to have
@@ -95,19 +117,19 @@ def make_plan(
     """For placements without a successor; those that need none are passed over. `arriving`: of the chunks still on
     their way to a placement, the fewest shards that one of them has: they cannot wait for its nodes' grace. `load`: in
     how many placements each node is, where `placements` are not all."""
-    amiss = {row.number for row in fleet.rows.values() if row.state not in READABLE or row.leaving}
+    amiss = {row.number for row in fleet.rows.values() if row.state not in READABLE or fleet.is_emptied(row.number)}
     touched = (each for each in placements if not amiss.isdisjoint(each.nodes))
     needs = [need for each in touched if (need := _need(fleet, each, arriving.get(each.id))) is not None]
     if not needs:
         return Plan()
     needs.sort(key=lambda need: (need.reachable, need.placement.id))
     loads = Counter(number for each in placements for number in each.nodes) if load is None else Counter(load)
-    takers = [row for row in fleet.rows.values() if row.state == UP and not row.leaving]
+    takers = [row for row in fleet.rows.values() if fleet.takes(row.number)]
     moves, stuck = [], []
     for need in needs:
         nodes, lacking = _substituted(fleet, need, takers, loads, rng)
         if nodes != need.placement.nodes:
-            moves.append(Move(need.placement, nodes, need.reachable))
+            moves.append(Move(need.placement, nodes, need.reachable, need.late))
         if lacking:
             stuck.append(need.placement.id)
     return Plan(tuple(moves), tuple(stuck))
@@ -121,7 +143,7 @@ def reachable(fleet: Fleet, placement: PlacementRow) -> int:
 def _need(fleet: Fleet, placement: PlacementRow, fewest: int | None) -> _Need | None:
     """The slots of it that are to be filled anew now."""
     gone = [at for at, number in enumerate(placement.nodes) if fleet.rows[number].state == GONE]
-    emptied = [at for at, number in enumerate(placement.nodes) if at not in gone and fleet.rows[number].leaving]
+    emptied = [at for at, number in enumerate(placement.nodes) if at not in gone and fleet.is_emptied(number)]
     since = {at: fleet.unreachable_since_ms(number) for at, number in enumerate(placement.nodes) if at not in gone}
     away = sorted((since_ms, at) for at, since_ms in since.items() if since_ms is not None)
     waited_for = [(since_ms, at) for since_ms, at in away if placement.nodes[at] in fleet.held]
@@ -135,7 +157,8 @@ def _need(fleet: Fleet, placement: PlacementRow, fewest: int | None) -> _Need | 
     )
     slots = (*gone, *emptied, *(at for _, at in away if due and at not in emptied))
     there = reachable(fleet, placement)
-    return _Need(placement, slots, there if fewest is None else min(there, fewest)) if slots else None
+    late = all(placement.nodes[at] in fleet.late for at in slots)
+    return _Need(placement, slots, there if fewest is None else min(there, fewest), late) if slots else None
 
 
 def _substituted(
@@ -170,7 +193,7 @@ def _drawn(takers: Sequence[NodeRow], heir: NodeRow | None, rng: random.Random) 
     if len(takers) <= DRAWN:
         return takers
     some = rng.sample(takers, DRAWN)
-    return [heir, *some] if heir is not None and heir.state == UP and not heir.leaving else some
+    return [heir, *some] if heir is not None and heir in takers else some
 
 
 def _choose(  # noqa: PLR0917 - all that makes one node better than another
@@ -183,10 +206,17 @@ def _choose(  # noqa: PLR0917 - all that makes one node better than another
     rng: random.Random,
 ) -> NodeNumber | None:
     """The disk with room under m first (else the one that is least over it), then the node that took the lost one's
-    name, then the least loaded."""
+    name, then one that has proven itself, then the least loaded."""
     best = min(
         (
-            (max(0, on_disk[row.disk] + 1 - m), row is not heir, load[row.number], rng.random(), row.number)
+            (
+                max(0, on_disk[row.disk] + 1 - m),
+                row is not heir,
+                row.standing == VETTING,
+                load[row.number],
+                rng.random(),
+                row.number,
+            )
             for row in takers
             if row.number not in members
         ),

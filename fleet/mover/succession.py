@@ -7,37 +7,51 @@ placements with or without their successor.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.core.ids import PlacementId
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import READABLE, PlacementRow, PlacementState
+from cyxcloud.meta.rows import DISQUALIFIED, READABLE, PlacementRow, PlacementState
+from fleet.mover.breaker import Cohort
 from fleet.mover.plan import Fleet, Plan, Terms, make_plan
-from fleet.mover.view import View
+from fleet.mover.view import read_view
 
 # One transaction of so many is a few ten milliseconds.
 MOST_AT_ONCE = 200
+# Nodes that went together and did not come back in time may still do: so many of their placements are under way at a
+# time, the most at risk, and what has not begun when they return never does.
+LATE_AT_ONCE = 8
 
 
 def look(  # noqa: PLR0917 - what a plan depends on
-    conn: Connection, now_ms: int, started_ms: int, terms: Terms, held: frozenset[NodeNumber], rng: random.Random
+    conn: Connection, now_ms: int, started_ms: int, terms: Terms, waited: Cohort, rng: random.Random
 ) -> Plan:
     """The plan for the placements that hold chunks, or are about to; empty at once where all nodes can be read and are
     to stay."""
     rows = nodes.read_all(conn)
-    if all(row.state in READABLE and not row.leaving for row in rows):
+    if all(row.state in READABLE and not row.leaving and row.standing != DISQUALIFIED for row in rows):
         return Plan()
-    view = View({row.number: row for row in rows}, {row.id: row for row in placements.read_all(conn)})
+    view = read_view(conn)
     targets: dict[PlacementId, PlacementRow] = {}
     arriving: dict[PlacementId, int] = {}
+    under_way = 0
     for placement in placements.in_use(conn):
         target = view.target(placement)
         targets[target.id] = target
         if target.id != placement:
+            under_way += not view.rests(placement)
             arriving[target.id] = min(arriving.get(target.id, len(target.nodes)), view.reachable(placement))
-    fleet = Fleet(view.nodes, now_ms, started_ms, terms, held)
-    return make_plan(fleet, list(targets.values()), rng, arriving)
+    fleet = Fleet(view.nodes, now_ms, started_ms, terms, waited.nodes, waited.late)
+    return paced(make_plan(fleet, list(targets.values()), rng, arriving), LATE_AT_ONCE - under_way)
+
+
+def paced(plan: Plan, room: int) -> Plan:
+    """With no more late moves than there is room for."""
+    late = [move for move in plan.moves if move.late]
+    put_off = {move.placement.id for move in late[max(0, room) :]}
+    return replace(plan, moves=tuple(move for move in plan.moves if move.placement.id not in put_off))
 
 
 def succeed(conn: Connection, plan: Plan) -> int:

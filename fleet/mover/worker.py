@@ -51,7 +51,8 @@ MIB = 1 << 20
 
 @dataclass(slots=True)
 class Tally:
-    """What status shows. `stuck`: placements that lack a node and no other can stand in."""
+    """What status shows. `stuck`: placements that lack a node and no other can stand in. `alert`: many nodes went
+    together, and are `waiting_for` until then."""
 
     running: int = 0
     done: int = 0
@@ -60,6 +61,7 @@ class Tally:
     failing: int = 0
     waiting_for: tuple[str, ...] = ()
     waiting_until_ms: int = 0
+    alert: str = ""
 
 
 class Mover:
@@ -128,14 +130,14 @@ class Mover:
         self._planned_epoch = self._epoch
         now_ms = self._clock.now_ms()
         self._watch_breaker(now_ms)
-        held = self._cohort.nodes
-        plan = succession.look(self._reader, now_ms, self._started_ms, self._terms, held, self._random)
+        waited = self._cohort
+        plan = succession.look(self._reader, now_ms, self._started_ms, self._terms, waited, self._random)
         self.tally.stuck = len(plan.stuck)
         if not plan.moves:
             return 0
 
         def succeed(conn: Connection) -> int:
-            again = succession.look(conn, now_ms, self._started_ms, self._terms, held, self._random)
+            again = succession.look(conn, now_ms, self._started_ms, self._terms, waited, self._random)
             return succession.succeed(conn, again)
 
         made = await self._session.submit(succeed)
@@ -149,10 +151,13 @@ class Mover:
         found = cohort(rows, now_ms, started_ms=self._started_ms, m=m, hold_ms=self._breaker_ms)
         if found.nodes != self._cohort.nodes:
             names = tuple(row.name for row in rows if row.number in found.nodes)
+            where = f" in zone {', '.join(found.zones)}" if any(found.zones) else ""
             if names:
-                log.error("many nodes went together: they are not repaired for now", nodes=names)
+                self.tally.alert = f"{len(names)} of {len(rows)} nodes went together{where}: not repaired for now"
+                log.error(self.tally.alert, nodes=names)
             else:
-                log.warning("nodes that went together are not waited for any more")
+                self.tally.alert = ""
+                log.warning("nodes that went together are not waited for any more", late=len(found.late))
             self.tally.waiting_for = names
         self._cohort, self.tally.waiting_until_ms = found, found.until_ms
 

@@ -192,7 +192,9 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def rig(template: Path, tmp_path: Path, threads: ThreadPoolExecutor) -> Iterator[MoverRig]:
+def rig(
+    template: Path, tmp_path: Path, threads: ThreadPoolExecutor, request: pytest.FixtureRequest
+) -> Iterator[MoverRig]:
     path = tmp_path / "meta" / "meta.db"
     path.parent.mkdir()
     shutil.copy(template, path)
@@ -202,7 +204,7 @@ def rig(template: Path, tmp_path: Path, threads: ThreadPoolExecutor) -> Iterator
     public_key = key.public_key().public_bytes_raw()
     first, second = (
         MemoryHost(
-            10,
+            getattr(request, "param", 10),
             cluster_id=CLUSTER.cluster_id,
             incarnation=CLUSTER.incarnation,
             coordinator_public_key=public_key,

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyxcloud.core.ids import NodeNumber
-from cyxcloud.meta.rows import DOWN, GONE, LOST, READ_ONLY, UP, NodeRow, PlacementRow
+from cyxcloud.meta.rows import (
+    DISQUALIFIED,
+    DOWN,
+    GONE,
+    LOST,
+    READ_ONLY,
+    SUSPENDED,
+    UP,
+    VETTING,
+    NodeRow,
+    PlacementRow,
+)
 from fleet.mover.plan import Fleet, Plan, Terms, make_plan
 from tests.unit.fleet.mover.nodes import HOUR_MS, node, placement
 
@@ -225,3 +236,31 @@ def test_a_plan_for_some_placements_counts_the_load_of_all() -> None:
     for seed in range(20):
         move = make_plan(fleet_of(rows), lists, random.Random(seed), load=load).moves[0]
         assert load[next(iter(set(move.nodes) - set(move.placement.nodes)))] == 0
+
+
+def test_what_a_disqualified_node_holds_is_made_anew_at_once() -> None:
+    """Readable or not, and though it is waited for with others."""
+    for state in (UP, DOWN):
+        rows = [replace(row, standing=DISQUALIFIED, state=state) if row.number == 3 else row for row in sixteen({})]
+        assert plan(rows, held={3}).moves[0].nodes[2] in {15, 16}
+
+
+@pytest.mark.parametrize("standing", [SUSPENDED, DISQUALIFIED])
+def test_a_node_that_is_not_trusted_takes_nothing(standing: str) -> None:
+    rows = [replace(row, standing=standing) if row.number == 15 else row for row in sixteen({1: 0}, GONE)]
+    assert plan(rows).moves[0].nodes[0] == 16
+
+
+def test_a_node_that_is_not_proven_takes_what_no_other_can() -> None:
+    rows = [replace(row, standing=VETTING) if row.number == 15 else row for row in sixteen({1: 0}, GONE)]
+    assert {plan(rows).moves[0].nodes[0] for _ in range(5)} == {16}
+    both = [replace(row, standing=VETTING) if row.number > 14 else row for row in sixteen({1: 0}, GONE)]
+    assert plan(both).moves
+
+
+def test_a_move_is_late_only_where_all_that_is_missing_was_waited_for() -> None:
+    rows = sixteen(dict.fromkeys((1, 2, 3), AWAY))
+    fleet = replace(fleet_of(rows), late=frozenset({NodeNumber(1), NodeNumber(2), NodeNumber(3)}))
+    assert make_plan(fleet, [FOURTEEN], random.Random(1)).moves[0].late
+    fleet = replace(fleet, late=frozenset({NodeNumber(1), NodeNumber(2)}))
+    assert not make_plan(fleet, [FOURTEEN], random.Random(1)).moves[0].late
