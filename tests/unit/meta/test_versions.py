@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from cyxcloud.core.ids import BucketId, VersionId
+from cyxcloud.core.ids import BlobId, BucketId, VersionId
 from cyxcloud.meta import blobs, heads, reads, segments, versions
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import BucketGone
@@ -198,3 +198,17 @@ def current(conn: Connection) -> int:
     head = heads.read(conn, BUCKET, b"k")
     assert head is not None
     return head.version
+
+
+@pytest.mark.parametrize("times_ms", [(1_000_000, 100_000), (1_000_000, 1_000_000), (1_000_000, 1)])
+def test_last_writer_is_who_commits_last_whatever_the_clocks_say(
+    writer: Writer, conn: Connection, times_ms: tuple[int, int]
+) -> None:
+    """Two gateways of which one's clock is minutes behind (or was set back): order is the database's sequence."""
+    for number, mtime_ms in enumerate(times_ms, start=1):
+        writer.call(partial(blobs.insert_inline, blob_id=BlobId(number), body=b"%d" % number))
+        new = new_version(number, b"k", segment(number, 1), is_null=False)._replace(mtime_ms=mtime_ms)
+        writer.call(partial(put, new=new))
+    found = reads.read_object(conn, "bucket", b"k")
+    assert found.version is not None
+    assert (found.version.id, found.version.seq, found.body) == (2, 2, b"2")
