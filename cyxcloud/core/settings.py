@@ -219,6 +219,10 @@ class FleetSettings(BaseModel):
         default=7 * 86400.0, gt=0, description="How long a certificate is good; each is renewed well before that."
     )
     token_lifetime: Duration = Field(default=86400.0, gt=0, description="How long a join token can be used.")
+    vetting: bool = Field(
+        default=True,
+        description="Nodes beyond the first that hold a chunk are tried with few shards before all others.",
+    )
     least_version: Annotated[str, AfterValidator(_version)] = Field(
         default="", description="Nodes of older software take no new writes; empty: any that speaks the protocol."
     )

@@ -40,6 +40,8 @@ _retire = prepare(
 _leave = prepare(
     update(node).where(_N.number == bindparam("at"), _N.state != GONE).values(leaving=bindparam("leaving"))
 )
+_address = prepare(update(node).where(_N.number == bindparam("at")).values(address=bindparam("address")))
+_standing = prepare(update(node).where(_N.number == bindparam("at")).values(standing=bindparam("standing")))
 _seen = prepare(
     update(node)
     .where(_N.number == bindparam("at"))
@@ -71,6 +73,16 @@ def set_state(conn: Connection, number: NodeNumber, state: str, reason: str = ""
 def set_leaving(conn: Connection, number: NodeNumber, *, leaving: bool) -> bool:
     """Whether its shards are to be moved away; False for a node that is gone."""
     return conn.run(_leave, {"at": number, "leaving": int(leaving)}) == 1
+
+
+def set_address(conn: Connection, number: NodeNumber, address: str) -> bool:
+    """Where its host listens, HOST:PORT."""
+    return conn.run(_address, {"at": number, "address": address}) == 1
+
+
+def set_standing(conn: Connection, number: NodeNumber, standing: str) -> bool:
+    """What it is trusted with."""
+    return conn.run(_standing, {"at": number, "standing": standing}) == 1
 
 
 def retire(
