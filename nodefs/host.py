@@ -113,11 +113,16 @@ class HostConnection(FrameProtocol):
         super().connection_made(transport)
         assert self.transport is not None
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
-        if not same_user(transport.get_extra_info("socket")):
-            log.error("connection of another user refused")
+        if not self.is_welcome(transport):
             self.transport.abort()
             return
         self._server.connections.add(self)
+
+    def is_welcome(self, transport: asyncio.BaseTransport) -> bool:
+        if same_user(transport.get_extra_info("socket")):
+            return True
+        log.error("connection of another user refused")
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.transport = None

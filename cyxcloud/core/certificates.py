@@ -124,6 +124,11 @@ class TlsIdentity:
     def expires_at_ms(self) -> int:
         return int(x509.load_pem_x509_certificate(self.certificate_pem).not_valid_after_utc.timestamp() * 1000)
 
+    @cached_property
+    def issued_at_ms(self) -> int:
+        since = x509.load_pem_x509_certificate(self.certificate_pem).not_valid_before_utc
+        return int((since.timestamp() + SKEW_SECONDS) * 1000)
+
     @property
     def node_id(self) -> NodeId:
         return node_id_of(self.private_key.public_key().public_bytes_raw())
