@@ -34,9 +34,9 @@ from nodefs.upkeep import Upkeep
 log = structlog.get_logger(__name__)
 
 # Cold reads wait for the disk in these; the disk orders them.
-_READ_THREADS = 8
+READ_THREADS = 8
 # The commit thread and the event loop hand the interpreter to each other many times a round; 5 ms would be most of it.
-_SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0005
 
 
 class NodeHost:
@@ -60,9 +60,9 @@ class NodeHost:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        sys.setswitchinterval(_SWITCH_SECONDS)
-        _raise_file_limit()
-        threads = ReadThreads(_READ_THREADS)
+        sys.setswitchinterval(SWITCH_SECONDS)
+        raise_file_limit()
+        threads = ReadThreads(READ_THREADS)
         try:
             added = [folder for folder in read_added(self._socket) if folder not in self._folders]
             await self.rack.open_all([*self._folders, *added])
@@ -111,7 +111,7 @@ class NodeHost:
         return asyncio.create_task(desk.serve())
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
     """A pack a gigabyte stays open on every node."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:

@@ -17,6 +17,7 @@ from cyxcloud.core.certificates import TlsIdentity
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.config import ScrubSettings
 from cyxcloud.core.durable import DISK, Disk
+from cyxcloud.core.ids import NodeId
 from cyxcloud.core.worker import Runner
 from cyxcloud.wire.heartbeat import Answer
 from nodefs import tls
@@ -52,6 +53,7 @@ class RemoteNode:
         self._tls = read_identity(root, self._folder.identity)
         self._limits = Limits()
         self.rack = Rack(self._clock, self._limits, disk, scrub_seconds=ScrubSettings().interval)
+        self._line = Line.of(self._folder.bandwidth_in, self._folder.bandwidth_out, self._clock)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -61,15 +63,12 @@ class RemoteNode:
         threads = ReadThreads(READ_THREADS)
         try:
             await self.rack.open_all([self._root])
-            server = ShardServer(self.rack, self._clock, threads, self._line())
+            server = ShardServer(self.rack, self._clock, threads)
             self.rack.changed = server.announce
             await self._serve(server, threads)
         finally:
             threads.shutdown()
             self.rack.close()
-
-    def _line(self) -> Line:
-        return Line.of(self._folder.bandwidth_in, self._folder.bandwidth_out, self._clock)
 
     async def _serve(self, server: ShardServer, threads: ReadThreads) -> None:
         denied = Denied(self._root / DENIED, self._fleet.url)
@@ -83,7 +82,7 @@ class RemoteNode:
         doorman = Doorman(self._folder.marker.cluster_id, lambda: denied.keys)
         listening = None
         if self._fleet.listen:
-            listening = await tls.listen(self._fleet.listen, server, doorman, lambda: self._tls)
+            listening = await tls.listen(self._fleet.listen, server, doorman, lambda: self._tls, self._line)
         log.info("node serves", node=self._folder.marker.name, address=self._fleet.listen, fleet=self._fleet.url)
         try:
             self.ready.set()
@@ -102,7 +101,7 @@ class RemoteNode:
         self._tls = identity
 
     def _sender(self, server: ShardServer, denied: Denied) -> HeartbeatSender:
-        def peers() -> list[bytes]:
+        def peers() -> list[NodeId]:
             found = [each.certified for each in server.connections if isinstance(each, TlsConnection)]
             return [peer.node_id for peer in found if peer is not None]
 
@@ -114,7 +113,7 @@ class RemoteNode:
             FleetAddress(self._fleet.url),
             node,
             lambda: self._tls,
-            report=SelfReport(node.node_id, self.rack, server.meter, server.line, peers),
+            report=SelfReport(node.node_id, self.rack, server.meter, self._line, peers),
             sequence=Sequence(self._root / SEQUENCE, self._disk),
             clock=self._clock,
             on_answer=answered,

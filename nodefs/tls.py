@@ -16,6 +16,7 @@ from cyxcloud.core.ids import NodeId
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.status import WireError
 from nodefs.host import HostConnection, ShardServer
+from nodefs.throttle import Line, throttled
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ class TlsConnection(HostConnection):
 
 
 async def listen(
-    address: str, server: ShardServer, doorman: Doorman, identity: Callable[[], TlsIdentity]
+    address: str, server: ShardServer, doorman: Doorman, identity: Callable[[], TlsIdentity], line: Line
 ) -> asyncio.Server:
     """New handshakes show the certificate that `identity` gives then. OSError where the address cannot be had."""
     host, _, port = address.rpartition(":")
@@ -96,7 +97,7 @@ async def listen(
 
     context.sni_callback = choose
     return await loop.create_server(
-        lambda: TlsConnection(server, doorman),
+        throttled(lambda: TlsConnection(server, doorman), line),
         host.strip("[]") or None,
         int(port),
         ssl=context,
