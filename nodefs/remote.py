@@ -15,9 +15,9 @@ import structlog
 
 from cyxcloud.core.certificates import TlsIdentity
 from cyxcloud.core.clock import Clock, SystemClock
-from cyxcloud.core.config import ScrubSettings
 from cyxcloud.core.durable import DISK, Disk
 from cyxcloud.core.ids import NodeId
+from cyxcloud.core.settings import ScrubSettings
 from cyxcloud.core.worker import Runner
 from cyxcloud.wire.heartbeat import Answer
 from nodefs import tls
