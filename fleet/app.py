@@ -27,6 +27,7 @@ from fleet.deletions import Deletions, Signer
 from fleet.drains import Drains
 from fleet.events import Events
 from fleet.findings import Findings
+from fleet.heartbeats import Heartbeats
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.inventory import InventoryReports
 from fleet.keycopies import KeyCopies
@@ -39,6 +40,7 @@ from fleet.mover.worker import Mover
 from fleet.nodewatch import NodeWatch
 from fleet.objectstore import ObjectStore
 from fleet.reconcile import Reconciler
+from fleet.remotenodes import RemoteNodes
 from fleet.rewrap import Rewrap
 from fleet.rewrap import routes as rewrap_routes
 from fleet.scrubcontrol import routes as scrub_routes
@@ -127,10 +129,13 @@ async def run(spec: CoordinatorSpec) -> None:
         kms=LocalKms(reader, keyring, writer.submit, store_clock.now_ms),
         region=spec.region,
     )
+    heartbeats = Heartbeats(reader, writer, store_clock, clock, spec.fleet)
+    remote = RemoteNodes(dict, heartbeats, store_clock, spec.fleet)
     runner = Runner(
         [
             store_clock,
-            NodeWatch(hosts, reader, writer, store_clock),
+            heartbeats,
+            NodeWatch(hosts, reader, writer, store_clock, remote),
             session_watch,
             Deletions(hosts, reader, writer, store_clock, signer, trash=trash),
             reconciler,

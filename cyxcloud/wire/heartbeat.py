@@ -19,9 +19,10 @@ from cyxcloud.wire import heartbeat_pb2 as pb
 from cyxcloud.wire.codec import PROTOCOL_MAX, PROTOCOL_MIN
 from cyxcloud.wire.status import WireError
 
-# 1,000 peers and a reason fit several times over.
-MAX_HEARTBEAT_BYTES = 128 * 1024
-MAX_PEERS = 1000
+# What the fleet's listener takes of any message; the most peers and the longest reason fill two thirds of it.
+MAX_HEARTBEAT_BYTES = 16 * 1024
+# Enough to see who uses a node; a gateway more or less decides nothing.
+MAX_PEERS = 256
 CONTENT_TYPE = "application/x-protobuf"
 _PREFIX = b"cyxcloud heartbeat v1\x00"
 _SIGNATURE_FIELD = bytes([3 << 3 | 2, SIGNATURE_BYTES])  # field 3, of 64 bytes

@@ -93,7 +93,7 @@ def test_heartbeat_with_any_byte_changed_is_refused(at: int, flip: int) -> None:
     [
         {"node_id": b"short"},
         {"peer_ids": [b"short"]},
-        {"peer_ids": [b"p" * 32] * 1001},
+        {"peer_ids": [b"p" * 32] * 257},
         {"sequence": 0},
         {"sequence": 1 << 63},
         {"state": 9},
@@ -116,6 +116,12 @@ def test_heartbeat_without_signature_or_too_long_is_refused() -> None:
     for bad in (data, data[:-66], b"", b"\x1a\x40"):
         with pytest.raises(WireError):
             parse_heartbeat(bad)
+
+
+def test_fullest_heartbeat_fits_what_is_taken() -> None:
+    full = replace(BEAT, peer_ids=tuple(NodeId(bytes([at]) * 32) for at in range(256)), reason="é" * 200)
+    assert len(sign_heartbeat(IDENTITY, full)) < MAX_HEARTBEAT_BYTES
+    assert parse_heartbeat(sign_heartbeat(IDENTITY, full)).heartbeat == full
 
 
 @given(st.binary(max_size=300))
