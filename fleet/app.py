@@ -27,7 +27,6 @@ from fleet.deletions import Deletions, Signer
 from fleet.drains import Drains
 from fleet.events import Events
 from fleet.findings import Findings
-from fleet.heartbeats import Heartbeats
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.inventory import InventoryReports
 from fleet.keycopies import KeyCopies
@@ -40,7 +39,7 @@ from fleet.mover.worker import Mover
 from fleet.nodewatch import NodeWatch
 from fleet.objectstore import ObjectStore
 from fleet.reconcile import Reconciler
-from fleet.remotenodes import RemoteNodes
+from fleet.reporting import Reporting
 from fleet.rewrap import Rewrap
 from fleet.rewrap import routes as rewrap_routes
 from fleet.scrubcontrol import routes as scrub_routes
@@ -129,13 +128,12 @@ async def run(spec: CoordinatorSpec) -> None:
         kms=LocalKms(reader, keyring, writer.submit, store_clock.now_ms),
         region=spec.region,
     )
-    heartbeats = Heartbeats(reader, writer, store_clock, clock, spec.fleet)
-    remote = RemoteNodes(dict, heartbeats, store_clock, spec.fleet)
+    reporting = Reporting.of(reader, writer, store_clock, clock, spec.fleet, hosts=dict)
     runner = Runner(
         [
             store_clock,
-            heartbeats,
-            NodeWatch(hosts, reader, writer, store_clock, remote),
+            reporting.heartbeats,
+            NodeWatch(hosts, reader, writer, store_clock, reporting.nodes),
             session_watch,
             Deletions(hosts, reader, writer, store_clock, signer, trash=trash),
             reconciler,
@@ -158,13 +156,17 @@ async def run(spec: CoordinatorSpec) -> None:
         clock,
     )
     control = control_app(session_watch, runner)
-    control.add_routes(mover_routes(mover))
-    control.add_routes(drain_routes(drains, reader))
-    control.add_routes(adoption_routes(reconciler, hosts, runner))
-    control.add_routes(rewrap_routes(rewrap))
-    control.add_routes(scrub_routes(hosts))
-    control.add_routes(snapshot_routes(snapshots, runner))
-    control.add_routes(events.routes())
+    control.add_routes(
+        [
+            *mover_routes(mover),
+            *drain_routes(drains, reader),
+            *adoption_routes(reconciler, hosts, runner),
+            *rewrap_routes(rewrap),
+            *scrub_routes(hosts),
+            *snapshot_routes(snapshots, runner),
+            *events.routes(),
+        ]
+    )
     try:
         async with _listening(spec, control):
             await runner.run()
