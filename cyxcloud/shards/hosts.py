@@ -10,7 +10,7 @@ delay have it back at once, and one that hangs is waited for by nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cyxcloud.core.clock import Clock
@@ -37,6 +37,7 @@ class HostGroup:
 class HostMap:
     def __init__(self, clock: Clock, hosts: Iterable[ShardHost] = ()) -> None:
         self._clock = clock
+        self._given: Sequence[ShardHost] = ()
         self._hosts: tuple[ShardHost, ...] = ()
         self._host_of: dict[NodeId, ShardHost] = {}
         self._avoided: dict[NodeId, float] = {}
@@ -49,11 +50,13 @@ class HostMap:
         self.assign(hosts)
 
     def assign(self, hosts: Iterable[ShardHost]) -> None:
-        self._hosts = tuple(hosts)
+        """Looked at again by each `refresh`: it may be a sequence that changes."""
+        self._given = hosts if isinstance(hosts, Sequence) else tuple(hosts)
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over what the hosts now say about their nodes."""
+        """Take over which hosts there are, and what they now say about their nodes."""
+        self._hosts = tuple(self._given)
         host_of = {node: host for host in self._hosts for node in host.nodes}
         if host_of != self._host_of:
             self._host_of = host_of

@@ -1,4 +1,4 @@
-"""The client of one host over its Unix socket: keeps a connection, dials again by itself, many calls in flight.
+"""The client of one host, by Unix socket or TLS: keeps a connection, dials again by itself, many calls in flight.
 
 HostUnavailable means that nothing is known of the call; a put of the same bytes may simply be sent again.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -31,6 +31,7 @@ from cyxcloud.wire.codec import (
     split_shards,
 )
 from cyxcloud.wire.connection import Answer, Connection
+from cyxcloud.wire.endpoint import RemoteEndpoint
 from cyxcloud.wire.lending import FEATURE_LEND, borrow
 from cyxcloud.wire.shardhost import (
     CONTROL_SECONDS,
@@ -83,8 +84,8 @@ _HELLO_SECONDS = 5.0
 class HostClient:
     """Made inside a running loop; start() begins to dial, close() ends it."""
 
-    def __init__(self, socket: Path, hello: Hello) -> None:
-        self._socket = socket
+    def __init__(self, where: Path | RemoteEndpoint, hello: Hello) -> None:
+        self._where = where
         self._hello = hello
         self._connection: Connection | None = None
         self._nodes: dict[NodeId, NodeInfo] = {}
@@ -93,7 +94,7 @@ class HostClient:
         self._dialling: asyncio.Task[None] | None = None
         self.features: frozenset[str] = frozenset()
         self._lends = False
-        self._shares = Shares(socket, self._in_use)
+        self._shares = Shares(where if isinstance(where, Path) else Path(), self._in_use)
         self.last_error: str = "not started"
 
     @property
@@ -115,7 +116,7 @@ class HostClient:
             try:
                 await asyncio.wait_for(self._ready.wait(), wait_seconds)
             except TimeoutError as error:
-                raise HostUnavailable(f"{self._socket}: {self.last_error}") from error
+                raise HostUnavailable(f"{self._where}: {self.last_error}") from error
 
     async def close(self) -> None:
         if self._dialling is not None:
@@ -165,7 +166,8 @@ class HostClient:
         return parse_locate_result(message.locate_result, len(indexes))
 
     async def borrow(self, node: NodeId, pack: int, *, seconds: float) -> int:
-        return await borrow(self._socket, node, pack, seconds)
+        assert isinstance(self._where, Path), "nothing is lent over TLS"
+        return await borrow(self._where, node, pack, seconds)
 
     async def exists(self, blob: BlobId, chunk: int, indexes: Sequence[int], nodes: Sequence[NodeId]) -> list[Status]:
         envelope = pb.Envelope()
@@ -205,7 +207,7 @@ class HostClient:
         envelope = pb.Envelope()
         envelope.stats.SetInParent()
         message, _ = await self._ask(envelope)
-        infos = [parse_node(node) for node in message.stats_result.nodes]
+        infos = self._believed(message.stats_result.nodes)
         self._nodes = {info.node_id: info for info in infos}
         return infos
 
@@ -246,7 +248,7 @@ class HostClient:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            raise HostUnavailable(f"{self._socket}: {self.last_error}")
+            raise HostUnavailable(f"{self._where}: {self.last_error}")
         return self._connection
 
     def _in_use(self, memory: SharedMemory) -> bool:
@@ -273,9 +275,7 @@ class HostClient:
 
     async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_unix_connection(
-            lambda: Connection(loop, self._greeted, self._disconnected), str(self._socket)
-        )
+        connection = await self._connect(lambda: Connection(loop, self._greeted, self._disconnected))
         self._lost.clear()
         try:
             request_id = connection.take_id()
@@ -287,14 +287,26 @@ class HostClient:
                 connection.transport.abort()
             raise
         self.features = frozenset(hello.features)
-        self._lends = FEATURE_LEND in self.features
-        self._shares.begin(can_share=FEATURE_SHARE in self.features)
+        is_local = isinstance(self._where, Path)
+        self._lends = is_local and FEATURE_LEND in self.features
+        self._shares.begin(can_share=is_local and FEATURE_SHARE in self.features)
         self._connection = connection
         self._ready.set()
 
+    async def _connect(self, make: Callable[[], Connection]) -> Connection:
+        if isinstance(self._where, Path):
+            return (await asyncio.get_running_loop().create_unix_connection(make, str(self._where)))[1]
+        return await self._where.connect(make)
+
     def _greeted(self, message: pb.Hello) -> None:
         """The host's nodes, at the beginning and whenever one of them changed its state."""
-        self._nodes = {info.node_id: info for info in parse_hello(message).nodes}
+        self._nodes = {info.node_id: info for info in self._believed(message.nodes)}
+
+    def _believed(self, told: Iterable[pb.NodeInfo]) -> list[NodeInfo]:
+        """A host of this box about all its nodes, one on another box about its own alone."""
+        infos = [parse_node(node) for node in told]
+        where = self._where
+        return infos if isinstance(where, Path) else [info for info in infos if info.node_id == where.node_id]
 
     def _disconnected(self, error: Exception | None) -> None:
         self.last_error = f"connection lost: {error}" if error else "connection closed by the host"
