@@ -127,6 +127,20 @@ class MoverSettings(BaseModel):
         default=3600.0, description="Wait where many nodes went together: they are likely to come back together."
     )
     mib_per_second: float = Field(default=64.0, gt=0, description="Plaintext of chunks rebuilt a second, at most.")
+    node_mib_per_second: float = Field(
+        default=32.0, gt=0, description="Shards that movement puts on one node a second, at most; the same for reading."
+    )
+    rebalance: bool = Field(
+        default=True, description="Nodes that are much emptier than others get some of what those hold."
+    )
+    rebalance_per_day: float = Field(
+        default=0.05,
+        gt=0,
+        description="Share of what is stored that rebalancing moves a day, at most (64 GiB at least).",
+    )
+    rebalance_least_mib: float = Field(
+        default=1024.0, ge=0, description="Nodes that are off by less than this are even enough."
+    )
 
 
 class SnapshotSettings(BaseModel):

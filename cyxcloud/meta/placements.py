@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, exists, func, insert, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, select, update
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.meta.connection import Connection, Row
 from cyxcloud.meta.rows import PlacementRow, PlacementState
-from cyxcloud.meta.schema import chunk, placement
+from cyxcloud.meta.schema import blob, chunk, placement
 from cyxcloud.meta.statement import prepare
 
 _P = placement.c
@@ -22,6 +22,13 @@ _insert = prepare(insert(placement))
 _all = prepare(select(placement).order_by(_P.id))
 _read = prepare(select(placement).where(_P.id == bindparam("at")))
 _in_use = prepare(select(_P.id).where(exists().where(chunk.c.placement == _P.id)).order_by(_P.id))
+_left = blob.c.size - chunk.c.n * bindparam("chunk_bytes")
+_plaintext = prepare(
+    select(chunk.c.placement, func.sum(case((_left > bindparam("chunk_bytes"), bindparam("chunk_bytes")), else_=_left)))
+    .join(blob, blob.c.id == chunk.c.blob)
+    .where(blob.c.refs > 0)
+    .group_by(chunk.c.placement)
+)
 _next = prepare(select(func.coalesce(func.max(_P.id), 0) + 1))
 _state = prepare(
     update(placement).where(_P.id == bindparam("at"), _P.successor.is_(None)).values(state=bindparam("state"))
@@ -69,6 +76,11 @@ def read_all(conn: Connection) -> list[PlacementRow]:
 def in_use(conn: Connection) -> list[PlacementId]:
     """Those that hold chunks; one index look-up each."""
     return [PlacementId(row[0]) for row in conn.rows(_in_use)]
+
+
+def plaintext_bytes(conn: Connection, chunk_bytes: int) -> dict[PlacementId, int]:
+    """What lies in each placement; walks the chunk table."""
+    return {PlacementId(row[0]): int(row[1]) for row in conn.rows(_plaintext, {"chunk_bytes": chunk_bytes})}
 
 
 def set_state(conn: Connection, placement_id: PlacementId, state: PlacementState) -> bool:

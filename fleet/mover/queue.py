@@ -1,24 +1,27 @@
 """What the mover does next: chunks in placements that have a successor, and chunks with shards listed for repair.
 
-The lists in the database are walked round and round, a bounded stretch at a time, and each stretch is put in order of
-risk: the fewest good shards first. Chunks that could not be helped are left alone for a growing while; shards on nodes
-that cannot be read are left to the placements' successors, or to the node's return. Nothing here has to survive a
-restart.
+The lists in the database are walked round and round, a bounded stretch at a time, and each stretch is put in order:
+repair before drains before rebalancing, and within each the fewest good shards first. Chunks that could not be helped
+are left alone for a growing while; shards on nodes that cannot be read are left to the placements' successors, or to
+the node's return. Nothing here has to survive a restart.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cyxcloud.core.ids import BlobId, PlacementId
 from cyxcloud.meta import blobs, placements, repairs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import PlacementState
-from fleet.mover.view import View
+from fleet.mover.view import Rank, View
 
 # A stretch: so many chunks are listed at most, so many rows looked at.
 MOST_LISTED = 512
+# What only makes nodes more even must not be in the way of what is found damaged meanwhile.
+MOST_LISTED_TO_REBALANCE = 32
 MOST_ROWS = 10_000
 PAGE = 1000
 FIRST_PAUSE_SECONDS = 2.0
@@ -31,8 +34,9 @@ _START = (-1, -1, -1)
 
 
 class Wound(NamedTuple):
-    """A chunk and how many of its shards are thought to be good."""
+    """A chunk, why it is listed and how many of its shards are thought to be good."""
 
+    rank: Rank
     good: int
     blob: BlobId
     chunk: int
@@ -61,6 +65,10 @@ class Queue:
         """The chunk most at risk of this stretch."""
         return self._listed.pop() if self._listed else None
 
+    def put_back(self, wounds: Sequence[Wound]) -> None:
+        """What was taken and may not be begun yet, in the order in which it was taken."""
+        self._listed.extend(reversed(wounds))
+
     def reconsider(self) -> None:
         """Nodes have changed: what could not be helped before may be now, and the order is another."""
         self._listed.clear()
@@ -85,12 +93,12 @@ class Queue:
         return len(self._paused)
 
     def _refill(self, view: View, now: float) -> None:
-        found: dict[Key, int] = {}
+        found: dict[Key, tuple[Rank, int]] = {}
         self._walk_repairs(view, now, found)
         self._walk_replaced(view, now, found)
-        self._listed = sorted((Wound(good, *key) for key, good in found.items()), reverse=True)
+        self._listed = sorted((Wound(*risk, *key) for key, risk in found.items()), reverse=True)
 
-    def _walk_replaced(self, view: View, now: float, found: dict[Key, int]) -> None:
+    def _walk_replaced(self, view: View, now: float, found: dict[Key, tuple[Rank, int]]) -> None:
         replaced = [
             row.id
             for row in view.placements.values()
@@ -99,23 +107,25 @@ class Queue:
         if not replaced:
             return
         in_use = set(placements.in_use(self._reader))
-        left, most = MOST_ROWS, len(found) + MOST_LISTED
-        for placement in sorted(in_use.intersection(replaced), key=lambda each: (view.reachable(each), each)):
-            good = view.reachable(placement)
+        left, most, already = MOST_ROWS, len(found) + MOST_LISTED, len(found)
+        ordered = sorted((view.rank(each), view.reachable(each), each) for each in in_use.intersection(replaced))
+        for rank, good, placement in ordered:
+            if rank is Rank.REBALANCE:
+                most = min(most, max(len(found), already + MOST_LISTED_TO_REBALANCE))
             while left > 0 and len(found) < most:
                 page = blobs.in_placement(self._reader, placement, self._walked.get(placement, (-1, -1)), PAGE)
                 left -= len(page)
                 for blob, chunk, _ in page:
                     self._walked[placement] = (blob, chunk)
                     if self._may_try((blob, chunk), now):
-                        found.setdefault((blob, chunk), good)
+                        found.setdefault((blob, chunk), (rank, good))
                         if len(found) >= most:
                             return
                 if len(page) < PAGE:
                     self._walked.pop(placement, None)
                     break
 
-    def _walk_repairs(self, view: View, now: float, found: dict[Key, int]) -> None:
+    def _walk_repairs(self, view: View, now: float, found: dict[Key, tuple[Rank, int]]) -> None:
         bad: Counter[tuple[Key, PlacementId]] = Counter()
         for _ in range(MOST_ROWS // PAGE):
             page = repairs.placed(self._reader, self._repairs_walked, PAGE)
@@ -129,7 +139,7 @@ class Queue:
         wounds = sorted((view.reachable(placement) - count, key) for (key, placement), count in bad.items())
         for good, key in wounds:
             if self._may_try(key, now):
-                found[key] = good
+                found[key] = (Rank.REPAIR, good)
                 if len(found) >= MOST_LISTED:
                     return
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
 from cyxcloud.meta import drains, nodes, placements
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import READABLE, NodeRow, PlacementRow
+from cyxcloud.meta.rows import DISQUALIFIED, READABLE, NodeRow, PlacementRow
+
+
+class Rank(IntEnum):
+    """Why a chunk moves, the most urgent first: shards cannot be had, its node is to be emptied, another is emptier."""
+
+    REPAIR = 0
+    DRAIN = 1
+    REBALANCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,14 @@ class View:
         while row.successor is not None:
             row = self.placements[row.successor]
         return row
+
+    def rank(self, placement: PlacementId) -> Rank:
+        """Of the chunks in a placement that has a successor."""
+        row, target = self.placements[placement], self.target(placement)
+        left = [self.nodes[was] for was, now in zip(row.nodes, target.nodes, strict=True) if was != now]
+        if any(node.state not in READABLE or node.standing == DISQUALIFIED for node in left):
+            return Rank.REPAIR
+        return Rank.DRAIN if any(node.leaving for node in left) else Rank.REBALANCE
 
     def rests(self, placement: PlacementId) -> bool:
         """Whether it has a successor only because of nodes that stay after all: what is still there may stay too."""

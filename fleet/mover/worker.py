@@ -23,13 +23,16 @@ from cyxcloud.meta.nodes import read_all as read_nodes
 from cyxcloud.meta.rows import DOWN, LOST, PlacementState
 from cyxcloud.meta.writer import Writer
 from cyxcloud.objects.session import HeldSession
-from cyxcloud.shards.frames import CHUNK_BYTES
+from cyxcloud.shards.erasure import codec
+from cyxcloud.shards.frames import CHUNK_BYTES, sealed_size
 from cyxcloud.shards.plan import ChunkRef
 from cyxcloud.shards.plane import DataPlane
 from fleet.mover import succession
+from fleet.mover.bounds import Bounds, Use
 from fleet.mover.breaker import Cohort, cohort
 from fleet.mover.commit import Commit, Outcome
-from fleet.mover.pace import Bucket
+from fleet.mover.levelling import Levelling
+from fleet.mover.levelling import succeed as succeed_levelled
 from fleet.mover.plan import Terms
 from fleet.mover.queue import Queue, Wound
 from fleet.mover.rebuild import Healed, Rebuilder, Task
@@ -46,13 +49,15 @@ LATE_WRITES_SECONDS = 10.0
 IN_FLIGHT = 2
 # One transaction; at the default rate less than a second's work.
 BATCH = 24
+# Beyond nodes that are at their bounds it is looked so far for chunks of others.
+MOST_PUT_OFF = 64
 MIB = 1 << 20
 
 
 @dataclass(slots=True)
 class Tally:
     """What status shows. `stuck`: placements that lack a node and no other can stand in. `alert`: many nodes went
-    together, and are `waiting_for` until then."""
+    together, and are `waiting_for` until then. `spread`: how far the fullest or emptiest node is from its share."""
 
     running: int = 0
     done: int = 0
@@ -62,6 +67,7 @@ class Tally:
     waiting_for: tuple[str, ...] = ()
     waiting_until_ms: int = 0
     alert: str = ""
+    spread: float = 0.0
 
 
 class Mover:
@@ -84,7 +90,9 @@ class Mover:
         self._grace_ms = int(delete_grace_seconds * 1000)
         self._random = rng or random.SystemRandom()
         self._rebuilder, self._queue = Rebuilder(plane), Queue(reader)
-        self._bucket = Bucket(settings.mib_per_second * MIB, plane.clock.monotonic())
+        now = plane.clock.monotonic()
+        self._bounds = Bounds(settings.mib_per_second * MIB, settings.node_mib_per_second * MIB, now)
+        self._levelling = Levelling(reader, settings, now)
         self._started_ms = clock.now_ms()
         self._session = HeldSession(writer, "mover", clock.now_ms)
         self._epoch = self._planned_epoch = -1
@@ -99,10 +107,13 @@ class Mover:
         await self._session.keep(now)
         self._look()
         made = await self._succeed(now)
-        if self._bucket.room(now) <= 0:
-            return Idle(self._bucket.ready_at())
-        tasks = self._choose(now)
+        if not self._bounds.has_room(now):
+            return Idle(self._bounds.ready_at())
+        tasks, held_back = self._choose(now)
+        if not tasks and held_back:
+            return Idle(min(now + LOOK_SECONDS, self._bounds.ready_at(held_back)))
         if not tasks:
+            made += await self._level(now)
             return Did(made, "making successors") if made else Idle(now + LOOK_SECONDS)
         healed = await self._heal(tasks)
         outcome = await self._commit(healed)
@@ -161,18 +172,45 @@ class Mover:
             self.tally.waiting_for = names
         self._cohort, self.tally.waiting_until_ms = found, found.until_ms
 
-    def _choose(self, now: float) -> list[Task]:
-        """The next batch, no more than the rate allows."""
+    async def _level(self, now: float) -> int:
+        """New successors because some nodes are emptier; only where there is nothing else to do."""
+        moves = self._levelling.plan(self._view, now)
+        self.tally.spread = round(self._levelling.spread, 3)
+        if not moves:
+            return 0
+        made = await self._session.submit(lambda conn: succeed_levelled(conn, moves))
+        log.info("placements get emptier nodes", count=made)
+        return made
+
+    def _choose(self, now: float) -> tuple[list[Task], list[Use]]:
+        """The next batch, no more than the bounds allow, and what would go beyond a node's."""
         tasks: list[Task] = []
+        put_off: list[Wound] = []
+        held_back: list[Use] = []
         self._queue.fill(self._view, now)
-        while len(tasks) < BATCH and self._bucket.room(now) > 0 and (wound := self._queue.next()) is not None:
+        while len(tasks) < BATCH and len(put_off) < MOST_PUT_OFF and self._bounds.has_room(now):
+            wound = self._queue.next()
+            if wound is None:
+                break
             task = self._task(wound)
             if task is None:
                 self._queue.resolved((wound.blob, wound.chunk))
-                continue
-            self._bucket.take(task.ref.size)
-            tasks.append(task)
-        return tasks
+            elif self._bounds.allows(use := self._use(task), now):
+                self._bounds.take(use)
+                tasks.append(task)
+            else:
+                put_off.append(wound)
+                held_back.append(use)
+        self._queue.put_back(put_off)
+        return tasks, held_back
+
+    def _use(self, task: Task) -> Use:
+        """Of mended shards too, as if all of them were written anew."""
+        ref, slots = task.ref, {*task.moved, *task.suspects}
+        shard = codec(ref.k, ref.m).shard_size(sealed_size(ref.size))
+        sources = [number for number in task.old.nodes if self._view.can_read(number)]
+        out = ref.k * shard / max(1, len(sources))
+        return Use(ref.size, {task.new.nodes[at]: shard for at in slots}, dict.fromkeys(sources, out))
 
     def _task(self, wound: Wound) -> Task | None:
         """As its rows are now; None where there is nothing left to do."""

@@ -139,6 +139,14 @@ class MoverRig:
         self.writer.call(lambda conn: blobs.insert_chunked(conn, row, [ChunkRow(0, made.root, PlacementId(placement))]))
         return blob
 
+    def put_on(self, *numbers: int, size: int = 30_000) -> BlobId:
+        """One chunk in a placement of its own."""
+        members = tuple(NodeNumber(each) for each in numbers)
+        number = PlacementId(max(read_view(self.reader).placements) + 1)
+        row = PlacementRow(number, K, M, members, PlacementState.OPEN, None)
+        self.writer.call(lambda conn: placements.add(conn, [row]))
+        return self.put(size, number)
+
     def place(self, blob: BlobId, index: int, number: int) -> None:
         made, shard = self.encoded[blob], ShardId(blob, 0, index)
         stored = StoredShard(bytes(made.payloads[index]), made.block_hashes[index], made.proofs[index])

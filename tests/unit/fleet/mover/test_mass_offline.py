@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from cyxcloud.core.ids import BlobId, NodeNumber, PlacementId
+from cyxcloud.core.ids import NodeNumber
 from cyxcloud.core.settings import MoverSettings
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import DISQUALIFIED, DOWN, LOST, UP, PlacementRow, PlacementState
+from cyxcloud.meta.rows import DISQUALIFIED, DOWN, LOST, UP, PlacementState
 from fleet.mover.plan import Move, Plan
 from fleet.mover.succession import LATE_AT_ONCE, paced
 from fleet.mover.view import read_view
-from tests.unit.fleet.mover.conftest import WIDTH, K, M, MoverRig
+from tests.unit.fleet.mover.conftest import WIDTH, MoverRig
 from tests.unit.fleet.mover.nodes import placement
 
 SETTINGS = MoverSettings(away=60.0, grace=0.0, breaker=3600.0, mib_per_second=1e6)
@@ -25,15 +25,6 @@ SILENT = (1, 2, 3, 4, 5, 6)  # of twenty
 def fall_silent(rig: MoverRig, *numbers: int) -> None:
     for number in numbers:
         rig.set_state(number, DOWN)
-
-
-def put_on(rig: MoverRig, *numbers: int) -> BlobId:
-    """A chunk in a placement of its own."""
-    members = tuple(NodeNumber(each) for each in numbers)
-    number = max(read_view(rig.reader).placements) + 1
-    row = PlacementRow(PlacementId(number), K, M, members, PlacementState.CLOSED, None)
-    rig.writer.call(lambda conn: placements.add(conn, [row]))
-    return rig.put(placement=number)
 
 
 def disqualify(rig: MoverRig, number: int) -> None:
@@ -48,7 +39,7 @@ def disqualify(rig: MoverRig, number: int) -> None:
 
 async def test_nodes_that_fall_silent_together_are_not_repaired_for_an_hour(rig: MoverRig) -> None:
     mover = rig.mover(SETTINGS)
-    blob = put_on(rig, *range(3, 17))
+    blob = rig.put_on(*range(3, 17))
     rig.clock.advance(1200)
     await rig.run(mover)
     fall_silent(rig, *SILENT)
@@ -66,7 +57,7 @@ async def test_nodes_that_fall_silent_together_are_not_repaired_for_an_hour(rig:
 
 async def test_nodes_that_return_within_the_hour_cost_nothing(rig: MoverRig) -> None:
     mover = rig.mover(SETTINGS)
-    blob = put_on(rig, *range(3, 17))
+    blob = rig.put_on(*range(3, 17))
     rig.clock.advance(1200)
     fall_silent(rig, *SILENT)
     rig.clock.advance(3000)
@@ -83,7 +74,7 @@ async def test_nodes_that_return_within_the_hour_cost_nothing(rig: MoverRig) -> 
 async def test_chunks_at_the_edge_without_them_are_repaired_throughout(rig: MoverRig) -> None:
     """Three of its nodes report their disks lost: eleven would be left if all the others came back."""
     mover = rig.mover(SETTINGS)
-    edge, lost, safe = put_on(rig, *range(9, 23)), put_on(rig, 9, 10, *range(13, 25)), put_on(rig, 8, *range(13, 26))
+    edge, lost, safe = rig.put_on(*range(9, 23)), rig.put_on(9, 10, *range(13, 25)), rig.put_on(8, *range(13, 26))
     rig.clock.advance(1200)
     fall_silent(rig, *range(1, 10))
     for number in (10, 11, 12):
@@ -99,7 +90,7 @@ async def test_chunks_at_the_edge_without_them_are_repaired_throughout(rig: Move
 
 async def test_disqualified_nodes_are_made_up_for_throughout(rig: MoverRig) -> None:
     mover = rig.mover(SETTINGS)
-    blob = put_on(rig, *range(5, 19))
+    blob = rig.put_on(*range(5, 19))
     rig.clock.advance(1200)
     fall_silent(rig, *SILENT)
     disqualify(rig, 12)
@@ -122,7 +113,7 @@ def test_what_is_late_is_limited_and_what_is_most_at_risk_comes_first() -> None:
 
 async def test_after_the_hour_a_few_placements_are_under_way_at_a_time(rig: MoverRig) -> None:
     mover = rig.mover(SETTINGS)
-    blobs = [put_on(rig, *(1 + (at + each) % 20 for each in range(WIDTH))) for at in range(20)]
+    blobs = [rig.put_on(*(1 + (at + each) % 20 for each in range(WIDTH))) for at in range(20)]
     rig.clock.advance(1200)
     await rig.run(mover)
     fall_silent(rig, 3, 7, 11, 15, 19)
