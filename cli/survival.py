@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.meta.rows import READABLE, NodeRow, PlacementRow, PlacementState
-from fleet.pool import disks_survived
+from fleet.placement.survive import survived
 
 NOTHING: Mapping[PlacementId, int] = MappingProxyType({})
 
@@ -49,4 +49,4 @@ def _spare(placement: PlacementRow, up: Mapping[NodeNumber, str]) -> int:
 
 
 def _disks(placement: PlacementRow, up: Mapping[NodeNumber, str], spare: int) -> int:
-    return disks_survived([[up[number] for number in placement.nodes if number in up]], spare) if spare > 0 else 0
+    return survived([[up[number] for number in placement.nodes if number in up]], spare) if spare > 0 else 0

@@ -162,12 +162,12 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
     usable = {each.id: each for each in known if each.state is not PlacementState.REPLACED}
     candidates = pool_candidates(rows)
     try:
-        kept, fresh = choose_pool({each.id: each.nodes for each in usable.values()}, candidates, profile, rng)
+        pool = choose_pool({each.id: each.nodes for each in usable.values()}, candidates, profile, rng)
     except TooFewNodes as error:
         log.warning("no pool: writes are refused until nodes are back", reason=str(error))
         return
     for each in usable.values():
-        wanted = PlacementState.OPEN if each.id in kept else PlacementState.CLOSED
+        wanted = PlacementState.OPEN if each.id in pool.kept else PlacementState.CLOSED
         if each.state is not wanted:
             placements.set_state(conn, each.id, wanted)
     first = placements.next_id(conn)
@@ -175,7 +175,7 @@ def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) 
         conn,
         [
             PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
-            for number, members in enumerate(fresh, start=first)
+            for number, members in enumerate(pool.fresh, start=first)
         ],
     )
 

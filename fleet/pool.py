@@ -2,7 +2,11 @@
 
 The coordinator publishes a pool of placements; a PUT takes one of them and inserts none. A pool holds about
 nodes x 80 / n lists, so that losing a node spreads its repair over all others; where fewer lists exist, all of them.
-At most m shards of a chunk stand on one disk while there are disks enough, so that losing a disk is survived.
+What the nodes of a list may share is in placement/rules.py. A node takes part as often as its weight says, and those
+that are still being vetted hold 5 % of the pool's shards at most.
+
+Lists are kept for good, since chunks name them: a pool is changed by opening and closing those there are, and new ones
+are made only for nodes that are in none, or where too few are left.
 """
 
 from __future__ import annotations
@@ -11,41 +15,36 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.core.profile import Profile
 from fleet.placement.candidate import Candidate
+from fleet.placement.draw import Draw
+from fleet.placement.rules import may_stand
+from fleet.placement.terms import LISTS_PER_NODE, Terms, TooFewNodes, terms_of
 
-__all__ = ("Candidate", "Profile", "TooFewNodes", "choose_pool", "disks_survived", "make_pool")
+__all__ = ("Candidate", "Pool", "Profile", "TooFewNodes", "choose_pool", "make_pool")
 
 ENOUGH_SHARE = 4  # a pool of a quarter of the lists that could be made anew spreads well enough
-LISTS_PER_NODE = 80  # placements a node should take part in: its successor traffic then spreads over all others
+# Up to so many lists a pool is made whole to see what is lacking; a larger one gets lists for its new nodes only.
+SMALL_POOL = 1000
+_SCATTER = 2_654_435_761  # odd, about 2^32 over the golden ratio: neighbouring numbers come to lie far apart
 
 
-class TooFewNodes(Exception):
-    """The profile cannot be written on these nodes."""
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """`kept`: the existing placements that are open; `fresh`: lists to be added."""
+
+    kept: frozenset[PlacementId]
+    fresh: list[tuple[NodeNumber, ...]]
 
 
 def make_pool(nodes: Sequence[Candidate], profile: Profile, rng: random.Random) -> list[tuple[NodeNumber, ...]]:
-    """Lists of n distinct nodes. With fewer than n available, lists that miss as few as the write quorum allows.
-
-    Raises TooFewNodes where no list reaches the quorum.
-    """
-    up = [node for node in nodes if node.available]
-    if len(nodes) < profile.n or len(up) < profile.write_quorum:
-        raise TooFewNodes(f"{len(up)} of {len(nodes)} nodes take writes; {profile.k}+{profile.m} needs {profile.n}")
-    down = [node for node in nodes if not node.available]
-    rng.shuffle(down)
-    members = up if len(up) >= profile.n else up + down[: profile.n - len(up)]
-    wanted = math.ceil(len(members) * LISTS_PER_NODE / profile.n)
-    cap = _disk_cap(members, profile)
-    if math.comb(len(members), profile.n) <= wanted * 2:
-        lists = [list(each) for each in combinations(members, profile.n) if _within(each, cap)]
-        rng.shuffle(lists)
-    else:
-        lists = _draw(members, profile.n, cap, wanted, rng)
-    return [_ordered(each, turn, rng) for turn, each in enumerate(lists)]
+    """Lists of n distinct nodes. Raises TooFewNodes where no list reaches the write quorum."""
+    terms = terms_of(nodes, profile, rng)
+    return _make(terms, rng)
 
 
 def choose_pool(
@@ -53,81 +52,76 @@ def choose_pool(
     nodes: Sequence[Candidate],
     profile: Profile,
     rng: random.Random,
-) -> tuple[frozenset[PlacementId], list[tuple[NodeNumber, ...]]]:
-    """The pool for these nodes: which existing placements are open, and new lists where those are too few.
+) -> Pool:
+    """The pool for these nodes. A node that goes and comes back leaves no new set of lists behind. TooFewNodes."""
+    terms = terms_of(nodes, profile, rng)
+    allowed = {placement: each for placement, each in existing.items() if terms.allow(each)}
+    return Pool(_opened(terms, allowed), _additions(terms, allowed, rng))
 
-    Lists are kept for good, so a node that goes and comes back must not leave a new set of them behind each time.
-    Raises TooFewNodes.
-    """
-    fresh = make_pool(nodes, profile, rng)
-    up = {node.number for node in nodes if node.available}
-    disks = {node.number: node.disk for node in nodes}
-    missing = min(len(set(each) - up) for each in fresh)
-    cap = max(max(Counter(disks[number] for number in each).values()) for each in fresh)
-    kept = {
-        placement
-        for placement, each in existing.items()
-        if len(each) == profile.n
-        and disks.keys() >= set(each)
-        and len(set(each) - up) <= missing
-        and max(Counter(disks[number] for number in each).values()) <= cap
+
+def _additions(
+    terms: Terms, allowed: Mapping[PlacementId, tuple[NodeNumber, ...]], rng: random.Random
+) -> list[tuple[NodeNumber, ...]]:
+    """A whole pool where a small one has too few lists, or none for a node; a large one gets what it lacks."""
+    parts = Counter(number for each in allowed.values() for number in each)
+    if terms.wanted <= SMALL_POOL:
+        made = _make(terms, rng)
+        reached = {number for each in made for number in each} & terms.up
+        return [] if reached <= parts.keys() and len(allowed) * ENOUGH_SHARE >= len(made) else made
+    if len(allowed) * ENOUGH_SHARE < terms.wanted:
+        return _make(terms, rng)
+    lacking = [number for number in terms.up if parts[number] * ENOUGH_SHARE < LISTS_PER_NODE]
+    if not lacking:
+        return []
+    vetted = sum(not terms.vetting.isdisjoint(each) for each in allowed.values())
+    drawn = Draw(terms, rng, before=len(allowed), vetted=vetted).with_each(lacking, LISTS_PER_NODE)
+    return [_ordered(each, turn, rng) for turn, each in enumerate(drawn)]
+
+
+def _opened(terms: Terms, allowed: Mapping[PlacementId, tuple[NodeNumber, ...]]) -> frozenset[PlacementId]:
+    """As many of a node's lists as its weight says, the same ones each time; never so few that nothing is spread."""
+    weights = terms.weights
+    rank = {
+        placement: _scattered(placement) / min([weights[number] for number in each])
+        for placement, each in allowed.items()
     }
-    covered = {number for placement in kept for number in existing[placement]}
-    if up <= covered and len(kept) * ENOUGH_SHARE >= len(fresh):
-        return frozenset(kept), []
-    return frozenset(kept), fresh
+    order = sorted(allowed, key=rank.__getitem__)
+    least = math.ceil(terms.wanted / ENOUGH_SHARE)
+    opened = [placement for at, placement in enumerate(order) if at < least or rank[placement] < 1]
+    vetting = [each for each in opened if not terms.vetting.isdisjoint(allowed[each])]
+    plain = len(opened) - len(vetting)
+    room = max(_room_for_vetting(terms, plain), least - plain)
+    return frozenset(opened).difference(vetting[room:])
 
 
-def disks_survived(lists: Sequence[Sequence[str]], m: int) -> int:
-    """How many disks may be lost, whichever they are; each placement is given as its nodes' disks."""
-    if not lists:
-        return 0
-    return min(_disks_of_one(disks, m) for disks in lists)
+def _scattered(placement: PlacementId) -> float:
+    """Below 1, and for each placement always the same."""
+    return (placement * _SCATTER & 0xFFFFFFFF) / 2**32
 
 
-def _disks_of_one(disks: Sequence[str], m: int) -> int:
-    lost = survived = 0
-    for _, shards in Counter(disks).most_common():
-        lost += shards
-        if lost > m:
-            break
-        survived += 1
-    return survived
+def _room_for_vetting(terms: Terms, plain: int) -> int:
+    """How many lists may have a vetting node beside so many that have none."""
+    share = terms.vetting_a_list
+    return math.floor(plain * share / (1 - share)) if share < 1 else len(terms.limits) * LISTS_PER_NODE
 
 
-def _disk_cap(members: Sequence[Candidate], profile: Profile) -> int:
-    """The fewest shards a disk must be allowed to take: m where that is possible, else as even as it gets."""
-    per_disk = Counter(node.disk for node in members)
-    cap = profile.m
-    while sum(min(cap, count) for count in per_disk.values()) < profile.n:
-        cap += 1
-    return cap
+def _make(terms: Terms, rng: random.Random) -> list[tuple[NodeNumber, ...]]:
+    members, n = terms.members, terms.profile.n
+    if math.comb(len(members), n) <= terms.wanted * 2 and not terms.vetting:
+        lists = [list(each) for each in combinations(members, n) if may_stand(_numbers(each), terms.limits)]
+        rng.shuffle(lists)
+    else:
+        lists = Draw(terms, rng).lists(terms.wanted)
+    return [_ordered(each, turn, rng) for turn, each in enumerate(lists)]
 
 
-def _within(nodes: Sequence[Candidate], cap: int) -> bool:
-    return max(Counter(node.disk for node in nodes).values()) <= cap
-
-
-def _draw(members: Sequence[Candidate], n: int, cap: int, wanted: int, rng: random.Random) -> list[list[Candidate]]:
-    """Random lists in which every node takes part about equally often."""
-    used: Counter[NodeNumber] = Counter()
-    lists: list[list[Candidate]] = []
-    for _ in range(wanted):
-        chosen: list[Candidate] = []
-        on_disk: Counter[str] = Counter()
-        for node in sorted(members, key=lambda node: (used[node.number], rng.random())):
-            if len(chosen) < n and on_disk[node.disk] < cap:
-                chosen.append(node)
-                on_disk[node.disk] += 1
-        if len(chosen) == n:
-            used.update(node.number for node in chosen)
-            lists.append(chosen)
-    return lists
+def _numbers(nodes: Sequence[Candidate]) -> list[NodeNumber]:
+    return [node.number for node in nodes]
 
 
 def _ordered(nodes: Sequence[Candidate], turn: int, rng: random.Random) -> tuple[NodeNumber, ...]:
     """The list's order decides who holds data and who parity: shuffled, then turned, so that each node holds both."""
-    numbers = [node.number for node in nodes]
+    numbers = _numbers(nodes)
     rng.shuffle(numbers)
     turn %= len(numbers)
     return tuple(numbers[turn:] + numbers[:turn])

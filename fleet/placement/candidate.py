@@ -6,15 +6,18 @@ the subnet is that of its address as the fleet sees it, so that a provider's man
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from types import MappingProxyType
 
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.meta.rows import DISQUALIFIED, GONE, SUSPENDED, UP, VETTING, NodeRow
+from fleet.placement.weights import is_full, usual_free_bytes, weight
 
 # Addresses that one provider gets as one: the last byte of IPv4, a site's half of IPv6.
 IPV4_PREFIX, IPV6_PREFIX = 24, 64
+UNKNOWN: Mapping[NodeNumber, float] = MappingProxyType({})
 _SHUT_OUT = frozenset({SUSPENDED, DISQUALIFIED})
 
 
@@ -34,9 +37,11 @@ class Candidate:
     vetting: bool = False
 
 
-def pool_candidates(rows: Sequence[NodeRow]) -> list[Candidate]:
-    """Nodes as the pool sees them; those that are to be emptied, or are not trusted any more, take nothing."""
-    return [_candidate(row) for row in rows if row.state != GONE]
+def pool_candidates(rows: Sequence[NodeRow], reputation: Mapping[NodeNumber, float] = UNKNOWN) -> list[Candidate]:
+    """Nodes as the pool sees them; those that are to be emptied, are full or not trusted any more take nothing."""
+    living = [row for row in rows if row.state != GONE]
+    usual = usual_free_bytes(living)
+    return [_candidate(row, usual, reputation.get(row.number, 1.0)) for row in living]
 
 
 def subnet_of(address: str) -> str:
@@ -52,17 +57,18 @@ def subnet_of(address: str) -> str:
     return str(ip_network((found, prefix), strict=False))
 
 
-def _candidate(row: NodeRow) -> Candidate:
+def _candidate(row: NodeRow, usual_bytes: float, reputation: float) -> Candidate:
     available = row.state == UP and not row.leaving and row.standing not in _SHUT_OUT
     if not row.is_remote:
         return Candidate(row.number, row.disk, available, host=row.host)
     return Candidate(
         row.number,
         row.disk,
-        available,
+        available and not is_full(row),
         host=row.host,
         subnet=subnet_of(row.address),
         operator=row.operator,
         zone=row.zone,
+        weight=weight(row, usual_bytes, reputation),
         vetting=row.standing == VETTING,
     )

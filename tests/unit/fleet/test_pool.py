@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyxcloud.core.ids import NodeNumber
-from fleet.pool import Candidate, Profile, TooFewNodes, disks_survived, make_pool
+from fleet.placement.survive import survived
+from fleet.pool import Candidate, Profile, TooFewNodes, make_pool
 
 TEN_FOUR = Profile(10, 4)
 
@@ -36,7 +37,7 @@ def test_four_disks_hold_at_most_m_shards_each() -> None:
     disk = {node.number: node.disk for node in members}
     pool = make_pool(members, TEN_FOUR, random.Random(1))
     assert all(max(Counter(disk[n] for n in each).values()) <= 4 for each in pool)
-    assert disks_survived([[disk[n] for n in each] for each in pool], 4) == 1
+    assert survived([[disk[n] for n in each] for each in pool], 4) == 1
 
 
 def test_down_nodes_are_left_out_while_enough_are_up() -> None:
@@ -64,5 +65,5 @@ def test_every_node_holds_data_and_parity_alike() -> None:
 
 
 def test_one_disk_survives_no_disk() -> None:
-    assert disks_survived([["a"] * 14], 4) == 0
-    assert disks_survived([], 4) == 0
+    assert survived([["a"] * 14], 4) == 0
+    assert survived([], 4) == 0
