@@ -7,22 +7,28 @@ from cli.home import Home
 from cyxcloud.core.config import Settings
 
 
-def text(home: Home, settings: Settings, opened: Opened, endpoint: str) -> str:
-    parts = [_summary(home, opened, endpoint)]
+def text(home: Home, settings: Settings, opened: Opened, endpoint: str, fleet_url: str = "") -> str:
+    parts = [_summary(home, opened, endpoint, fleet_url)]
     if opened.secrets is not None:
         parts += [_secrets(home, opened.secrets), _examples(settings, opened.secrets, endpoint)]
     return "\n\n".join([*parts, "Ready. Ctrl-C stops the store."])
 
 
-def _summary(home: Home, opened: Opened, endpoint: str) -> str:
+def _summary(home: Home, opened: Opened, endpoint: str, fleet_url: str) -> str:
     folders = ", ".join(str(folder) for folder in home.data_dirs)
     lines = [
         f"CyxCloud serves {endpoint}",
         f"  data        {folders}",
-        f"  nodes       {len(opened.node_folders)}, profile {opened.profile.k}+{opened.profile.m}",
+        f"  nodes       {_nodes(opened)}, profile {opened.profile.k}+{opened.profile.m}",
         f"  survives    the loss of {_count(opened.survives.nodes, 'node')}, {_count(opened.survives.disks, 'disk')}",
     ]
+    lines += [f"  fleet       nodes join at {fleet_url}; `cyxcloud node token` lets one in"] if fleet_url else []
     return "\n".join([*lines, *(f"  note        {note}" for note in opened.notes)])
+
+
+def _nodes(opened: Opened) -> str:
+    here = str(len(opened.node_folders))
+    return here if not opened.remote_nodes else f"{here} here, {opened.remote_nodes} on other boxes"
 
 
 def _secrets(home: Home, secrets: Secrets) -> str:

@@ -69,6 +69,7 @@ class Opened:
     survives: Survival
     secrets: Secrets | None
     notes: tuple[str, ...] = ()
+    remote_nodes: int = 0
 
 
 def open_store(home: Home, settings: Settings, given: FirstStart, clock: Clock | None = None) -> Opened:
@@ -106,6 +107,8 @@ def _create(home: Home, database: Database, settings: Settings, given: FirstStar
     plan = layout.plan(
         len(home.data_dirs), Profile.parse(settings.profile) if settings.profile else None, settings.nodes
     )
+    if not plan.nodes and not settings.fleet.listen:
+        raise ConfigError("nodes: without any here those of other boxes need a way in; give --fleet-listen HOST:PORT")
     code = _recovery_code(given)
     for folder in home.data_dirs:
         make_dirs(folder)
@@ -121,7 +124,7 @@ def _create(home: Home, database: Database, settings: Settings, given: FirstStar
         _not_shown(home), json.dumps(asdict(Secrets(code.text(), key.access_key, key.secret_key))).encode(), mode=0o600
     )
     _write_credentials(home, key)
-    lists = _pool(rows, plan.profile)
+    lists = _pool(rows, plan.profile) if rows else []  # of a fleet's nodes it is published when enough have joined
 
     def request(conn: Connection) -> None:
         assert cluster.create(conn, ClusterRow(keyring.cluster_id, incarnation, FORMAT, now_ms))
@@ -211,7 +214,7 @@ def _opened(home: Home, database: Database, settings: Settings) -> Opened:
     found = nodes.read_all(database.reader())
     lists = placements.read_all(database.reader())
     profile = profiles.default_profile(database.reader())
-    present = [row for row in found if row.state != GONE]
+    present = [row for row in found if row.state != GONE and not row.is_remote]
     _refuse_changes(settings, profile, len(present))
     waiting = _not_shown(home)
     return Opened(
@@ -221,7 +224,8 @@ def _opened(home: Home, database: Database, settings: Settings) -> Opened:
             found, lists, health.read(database.reader()).used, metadata_disks=mirror.disks_survived(home)
         ),
         secrets=Secrets(**json.loads(waiting.read_text())) if waiting.exists() else None,
-        notes=tuple(_notes(home)),
+        notes=(*_notes(home), *_fleet_notes(settings, profile, found)),
+        remote_nodes=sum(row.state != GONE and row.is_remote for row in found),
     )
 
 
@@ -230,7 +234,7 @@ def _refuse_changes(settings: Settings, profile: Profile, count: int) -> None:
     if settings.profile is not None and Profile.parse(settings.profile) != profile:
         raise ConfigError(f"profile: this store was made with {profile}; leave the setting out")
     if settings.nodes is not None and settings.nodes != count:
-        raise ConfigError(f"nodes: this store has {count} nodes; leave the setting out")
+        raise ConfigError(f"nodes: this store has {count} nodes on this box; leave the setting out")
 
 
 def _notes(home: Home) -> list[str]:
@@ -238,6 +242,20 @@ def _notes(home: Home) -> list[str]:
     if len({folder.stat().st_dev for folder in home.data_dirs}) < len(home.data_dirs):
         notes.append("some data folders share a filesystem; each is counted as a disk all the same")
     return [*notes, *mirror.notes(home)]
+
+
+def _fleet_notes(settings: Settings, profile: Profile, found: Sequence[NodeRow]) -> list[str]:
+    living = [row for row in found if row.state != GONE]
+    notes = []
+    if len(living) < profile.n:
+        notes.append(
+            f"{len(living)} of the {profile.n} nodes that {profile} needs have joined: objects above 16 KiB are refused"
+        )
+    if all(row.is_remote for row in living):
+        notes.append("the keyring has no copy on a node: keep one of the folder keys/ and the recovery code elsewhere")
+    if not settings.fleet.listen and any(row.is_remote for row in living):
+        notes.append("nodes of other boxes have nowhere to report to: give --fleet-listen HOST:PORT")
+    return notes
 
 
 def _ensure_root_key(home: Home, database: Database, keyring: Keyring, given: FirstStart, now_ms: int) -> None:

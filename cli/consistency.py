@@ -78,6 +78,8 @@ def read_nodes(home: Home, database: Database, keyring: Keyring) -> list[tuple[N
     """Of the nodes whose folders can be read."""
     found = []
     for row in nodes.read_all(database.reader()):
+        if row.is_remote:
+            continue
         folder = node_folder(row, home.data_dirs)
         try:
             marker = read_marker(folder)

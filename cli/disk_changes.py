@@ -67,7 +67,8 @@ def add_disk(store: Store, folder: Path, count: int | None = None) -> Added:
     assert known is not None, "an open store has its cluster row"
     rows = _living(store.reader)
     now_ms = _now_ms(store.reader)
-    names = _new_names(nodes.read_all(store.reader), count if count is not None else _fair_count(rows))
+    here = [row for row in rows if not row.is_remote]
+    names = _new_names(nodes.read_all(store.reader), count if count is not None else _fair_count(here))
     made = [new_node(store.keyring, known.incarnation, name, data_dir, now_ms) for name in names]
     store.change(lambda conn: _add(conn, made))
     opened = is_running(home) and asyncio.run(_open_all(store, made))
@@ -78,9 +79,10 @@ def begin_removal(store: Store, folder: Path) -> Leaving:
     """Marks the disk's nodes as leaving; CommandError where the others could not hold a chunk."""
     disk = str(folder.expanduser().resolve())
     rows = _living(store.reader)
-    leaving = [row for row in rows if row.disk == disk]
+    here = [row for row in rows if not row.is_remote]
+    leaving = [row for row in here if row.disk == disk]
     if not leaving:
-        disks = ", ".join(sorted({row.disk for row in rows}))
+        disks = ", ".join(sorted({row.disk for row in here})) or "none"
         raise CommandError(f"no node of this store is on {disk}; its disks are {disks}")
     if Path(disk) == store.home.path:
         raise CommandError(f"{disk} is the store's home, with its metadata and keys: it cannot be removed")
@@ -138,6 +140,8 @@ def _living(conn: Connection) -> list[NodeRow]:
 
 def _fair_count(rows: Sequence[NodeRow]) -> int:
     """As many as the other disks have on average, rounded up."""
+    if not rows:
+        raise CommandError("no disk has nodes to go by: say how many with --nodes")
     return -(-len(rows) // len({row.disk for row in rows}))
 
 
@@ -151,7 +155,7 @@ def _new_names(rows: Sequence[NodeRow], count: int) -> list[str]:
 
 
 def _add(conn: Connection, made: Sequence[NodeRow]) -> None:
-    first = max(row.number for row in nodes.read_all(conn)) + 1
+    first = max((row.number for row in nodes.read_all(conn)), default=0) + 1
     for number, row in enumerate(made, start=first):
         nodes.upsert(conn, replace(row, number=NodeNumber(number)))
     cluster.bump(conn, Epoch.TOPOLOGY)

@@ -32,7 +32,7 @@ def list_disks(data: DataOption = None, *, as_json: JsonOption = False) -> None:
     with explained(), open_existing(home_of(data)) as store:
         by_disk: defaultdict[str, list[NodeRow]] = defaultdict(list)
         for row in nodes.read_all(store.reader):
-            if row.state != GONE:
+            if row.state != GONE and not row.is_remote:
                 by_disk[row.disk].append(row)
     rows = [_described(disk, on_it) for disk, on_it in sorted(by_disk.items())]
     columns = ("disk", "nodes", "up", "leaving", "used_bytes", "free_bytes")

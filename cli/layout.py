@@ -2,7 +2,8 @@
 
 On one disk n + 2 nodes, so that writing goes on at full width while two are away. On several, so many a disk that the
 disks left after losing one still hold n nodes, and the profile is the cheapest of which a whole disk's shards may be
-missing: with two disks half of the shards stand on each, with three a third.
+missing: with two disks half of the shards stand on each, with three a third. None at all is a fleet's store, whose
+nodes all stand on other boxes.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ def plan(disks: int, profile: Profile | None = None, nodes: int | None = None) -
     """The layout of a store on so many data folders."""
     chosen = profile or DEFAULT_PROFILES.get(disks, DEFAULT_PROFILE)
     count = nodes if nodes is not None else node_count(disks, chosen)
-    if count < chosen.n:
+    if 0 < count < chosen.n:
         raise LayoutError(
             f"nodes: {count} cannot hold the {chosen.n} shards of {chosen}, one on each; "
-            f"give --nodes {chosen.n} or more, or a smaller --profile"
+            f"give --nodes {chosen.n} or more, 0 for a fleet's nodes alone, or a smaller --profile"
         )
     width = max(2, len(str(count)))
     return Layout(chosen, tuple(PlannedNode(f"node-{i + 1:0{width}}", i % disks) for i in range(count)))

@@ -50,6 +50,8 @@ def replace_node(store: Store, name: str, *, disk: Path | None = None, force: bo
     assert known is not None, "an open store has its cluster row"
     if row is None:
         raise CommandError(f"there is no node {name}; `cyxcloud node list` shows them")
+    if row.is_remote:
+        raise CommandError(f"{name} stands on another box: drain it there, and let a new node join in its place")
     running, old = is_running(home), node_folder(row, home.data_dirs)
     if not force:
         _refuse_living(row, old, running=running)

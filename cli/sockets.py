@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 
 BACKLOG = 1024  # connections that may queue while a worker restarts
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
 
 
 class PortTaken(Exception):
@@ -47,10 +48,17 @@ def free_port(address: str) -> str:
         return join_address(host, found.getsockname()[1])
 
 
+def told(listen: str, address: str) -> str:
+    """What other boxes are told: the address that was given for them, where that says nothing the listener's own."""
+    host, port = split_address(address or listen)
+    port = port or split_address(listen)[1]
+    return join_address(socket.getfqdn() if host in _ANY else host, port)
+
+
 def reachable(address: str) -> tuple[str, int]:
     """Where this box itself reaches a listener that may be bound to every address."""
     host, port = split_address(address)
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host), port  # noqa: S104 - compared, not bound
+    return _ANY.get(host, host), port
 
 
 def _assert_free(host: str, port: int) -> None:

@@ -57,6 +57,7 @@ class Supervisor:
     node_groups: Sequence[tuple[Path, ...]]
     lock_fds: tuple[int, ...]
     endpoint: str = ""
+    fleet_url: str = ""  # where nodes of other boxes come in
     _keepers: list[Keeper] = field(default_factory=list)
     _unclosed: set[int] = field(default_factory=set)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -125,6 +126,8 @@ class Supervisor:
         settings = self.settings
         node_sockets = tuple(self.home.node_socket(number) for number in range(len(self.node_groups)))
         operators = sockets.free_port(settings.control)
+        fleet = sockets.free_port(settings.fleet.listen) if settings.fleet.listen else ""
+        self.fleet_url = f"https://{sockets.told(fleet, settings.fleet.address)}" if fleet else ""
         hosts = [
             self._role("nodehost", number, f"unix:{socket}", NodeHostSpec(folders, socket, settings.scrub))
             for number, (folders, socket) in enumerate(zip(self.node_groups, node_sockets, strict=True))
@@ -144,7 +147,7 @@ class Supervisor:
             access_log=settings.access_log,
             notifications=settings.notifications,
             inventory=settings.inventory,
-            fleet=settings.fleet,
+            fleet=settings.fleet.model_copy(update={"listen": fleet}),
         )
         gateways = [
             self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)
@@ -192,7 +195,7 @@ class Supervisor:
     def _write_roles(self) -> None:
         running = [(keeper.role, keeper.pid) for keeper in self._keepers if keeper.pid is not None]
         rows = [{"role": role.kind, "pid": pid, "endpoint": role.endpoint} for role, pid in running]
-        rows.insert(0, {"role": "supervisor", "pid": os.getpid(), "endpoint": self.endpoint})
+        rows.insert(0, {"role": "supervisor", "pid": os.getpid(), "endpoint": self.endpoint, "fleet": self.fleet_url})
         write_file(self.home.roles, json.dumps(rows).encode())
 
     async def _until_ready(self) -> None:

@@ -34,6 +34,9 @@ def up(
     meta_mirror: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Metadata's mirror, 'none' for none. [on the second --data]")
     ] = None,
+    fleet_listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where nodes of other boxes join. [they do not]")
+    ] = None,
     region: Annotated[str | None, typer.Option(help="Region that requests are signed for. [us-east-1]")] = None,
     domain: Annotated[list[str] | None, typer.Option(help="Host name for BUCKET.NAME addressing; repeatable.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain (PEM): HTTPS.")] = None,
@@ -51,6 +54,8 @@ def up(
       cyxcloud up --data /disk1/cyx --data /disk2/cyx --listen 0.0.0.0:9000
 
       cyxcloud up --listen 0.0.0.0:9443 --tls-cert cert.pem --tls-key key.pem
+
+      cyxcloud up --nodes 0 --fleet-listen 0.0.0.0:9443
     """
     with explained():
         home = home_of(data)
@@ -62,6 +67,7 @@ def up(
             "workers": workers,
             "node_processes": node_processes,
             "meta_mirror": meta_mirror,
+            "fleet": {"listen": fleet_listen},
             "region": region,
             "domains": tuple(domain or ()),
             "tls": {"cert": tls_cert and tls_cert.resolve(), "key": tls_key and tls_key.resolve()},
@@ -81,7 +87,7 @@ def _serve(home: Home, settings: Settings, opened: Opened, locks: Sequence[int])
     supervisor = Supervisor(home, settings, [group for group in groups if group], tuple(locks))
 
     def on_ready() -> None:
-        typer.echo(banner.text(home, settings, opened, supervisor.endpoint))
+        typer.echo(banner.text(home, settings, opened, supervisor.endpoint, supervisor.fleet_url))
         bootstrap.forget_secrets(home)
 
     cleanstop.mark(home)

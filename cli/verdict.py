@@ -16,7 +16,9 @@ def _red(value: Mapping[str, Any]) -> list[str]:
     reasons = []
     if value["roles"] and not value["ready"]:
         reasons.append("the S3 port does not answer")
-    if value["roles"] and value["survives"]["nodes"] <= 0:
+    if value["roles"] and not value["nodes"]:
+        reasons.append("no nodes have joined: what is larger than 16 KiB is refused")
+    elif value["roles"] and value["survives"]["nodes"] <= 0:
         reasons.append("losing one more node loses data")
     return reasons
 

@@ -33,7 +33,8 @@ class KeyCopies:
 
 def copy_folders(rows: Sequence[NodeRow], data_dirs: Sequence[Path]) -> list[Path]:
     """Where this box's nodes have their copy of the keyring."""
-    return [node_folder(row, data_dirs) / NODE_FOLDER for row in rows if row.state != GONE]
+    here = [row for row in rows if row.state != GONE and not row.is_remote]
+    return [node_folder(row, data_dirs) / NODE_FOLDER for row in here]
 
 
 def node_folder(row: NodeRow, data_dirs: Sequence[Path]) -> Path:

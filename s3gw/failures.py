@@ -9,7 +9,7 @@ from cyxcloud.objects import errors as objects
 from cyxcloud.objects.multipart import MIN_PART_BYTES
 from cyxcloud.objects.tags import InvalidTag, MalformedTags, TooManyTags
 from cyxcloud.shards.gather import ChunkUnavailable
-from cyxcloud.shards.writer import QuorumLost
+from cyxcloud.shards.writer import NoNodesYet, QuorumLost
 from s3gw.body_errors import BodyError
 from s3gw.errors import Code, S3Error, code_named
 from s3gw.resolve import Resolved
@@ -85,6 +85,9 @@ _WITH_FIELDS: dict[type[Exception], Callable[..., S3Error]] = {
         used=error.used,
         limit=error.limit,
         unit=error.unit,
+    ),
+    NoNodesYet: lambda _error: S3Error(
+        Code.SLOW_DOWN, "This store waits for its storage nodes: too few have joined to hold a chunk. Try again later."
     ),
     objects.KmsKeyDisabled: lambda error: S3Error(Code.KMS_DISABLED, f"{error} is disabled."),
     objects.KmsKeyNotFound: lambda error: S3Error(Code.KMS_NOT_FOUND, str(error)),

@@ -67,9 +67,9 @@ class Settings(BaseSettings):
     tls: TlsSettings = Field(default=TlsSettings(), description="HTTPS on the S3 port.")
     nodes: int | None = Field(
         default=None,
-        ge=2,
+        ge=0,
         le=MAX_NODES,
-        description="Local nodes made at the first start; by default as many as the profile needs.",
+        description="Local nodes made at the first start; by default as many as the profile needs, 0 for a fleet.",
     )
     profile: Profile | None = Field(
         default=None,

@@ -57,6 +57,11 @@ class PlacementPool:
         """Take over the pool that the coordinator now publishes."""
         self._placements = list(placements)
 
+    @property
+    def is_published(self) -> bool:
+        """False before the store has had nodes enough for its profile."""
+        return bool(self._placements)
+
     def pick(self, exclude: Placement | None = None) -> Placement:
         """A placement that can be written to; the excluded one only where it is the last."""
         writable = self._hosts.writable

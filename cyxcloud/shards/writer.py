@@ -35,6 +35,10 @@ class QuorumLost(Exception):
     """Too few nodes took their shard: the write must be refused and may be tried again."""
 
 
+class NoNodesYet(QuorumLost):
+    """No placement was ever published: the nodes that the profile needs have yet to join."""
+
+
 class ShardConflict(Exception):
     """A shard id was there with other content: this blob id has been used before, the write must not be committed."""
 
@@ -66,6 +70,8 @@ async def find_placement(plane: DataPlane, tried: Placement | None = None) -> Pl
         try:
             return plane.pool.pick(exclude=tried)
         except NoPlacement as error:
+            if not plane.pool.is_published:
+                raise NoNodesYet("no placement is open") from error
             now = plane.clock.monotonic()
             until = until or now + plane.limits.retry_seconds
             if now >= until:

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,14 @@ from cli.options import CommandError
 from cli.store import database_of
 from cyxcloud.core import config
 from cyxcloud.core.config import ConfigError, FirstStart, Settings
+from cyxcloud.core.identity import NodeIdentity, node_id_of
+from cyxcloud.core.ids import NodeNumber
 from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.recovery_code import RecoveryCode
 from cyxcloud.meta import accounts, cluster, nodes, placements
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
+from cyxcloud.meta.rows import NodeRow
 from nodefs.folder import open_folder
 
 SMALL = {"nodes": 5, "profile": "2+1"}
@@ -261,3 +265,66 @@ def test_killed_after_the_commit_keeps_the_store(home: Home, monkeypatch: pytest
     assert told is not None
     assert (home.keys / "master").read_bytes() == before
     assert root_secret(home, told.access_key) == told.secret_key
+
+
+FLEET: dict[str, object] = {"nodes": 0, "profile": "2+1", "fleet": {"listen": "127.0.0.1:0"}}
+
+
+def remote(number: int) -> NodeRow:
+    key = NodeIdentity.generate().public_key
+    return NodeRow(
+        number=NodeNumber(number),
+        node_id=node_id_of(key),
+        name=f"far-{number}",
+        endpoint="",
+        host="192.0.2.1",
+        disk=key.hex(),
+        zone="",
+        operator="",
+        state="up",
+        reason="",
+        total_bytes=0,
+        used_bytes=0,
+        free_bytes=0,
+        shard_count=0,
+        seen_at_ms=0,
+        joined_at_ms=0,
+        address="192.0.2.1:4001",
+        public_key=key,
+    )
+
+
+def test_a_store_without_nodes_has_no_placements_and_waits(home: Home) -> None:
+    opened = start(home, options=FLEET)
+    assert (opened.node_folders, opened.remote_nodes) == ((), 0)
+    assert any("0 of the 3 nodes that 2+1 needs have joined" in note for note in opened.notes)
+    database = database_of(home)
+    assert placements.read_all(database.reader()) == []
+    database.close()
+
+
+def test_a_store_without_nodes_and_without_a_way_in_is_refused(home: Home) -> None:
+    with pytest.raises(ConfigError, match="give --fleet-listen"):
+        start(home, options={"nodes": 0})
+    assert not home.meta.exists()
+
+
+def test_the_next_start_counts_only_nodes_of_this_box(home: Home) -> None:
+    start(home, options=FLEET)
+    database = database_of(home)
+    for number in (1, 2, 3):
+        store.change(database, partial(nodes.upsert, row=remote(number)))
+    database.close()
+    opened = start(home, options=FLEET)
+    assert (opened.node_folders, opened.remote_nodes) == ((), 3)
+    assert not any("have joined" in note for note in opened.notes)
+
+
+def test_nodes_elsewhere_leave_the_local_ones_as_they_were(home: Home) -> None:
+    first = start(home)
+    database = database_of(home)
+    store.change(database, lambda conn: nodes.upsert(conn, remote(9)))
+    database.close()
+    again = start(home)
+    assert again.node_folders == first.node_folders
+    assert any("nowhere to report" in note for note in again.notes)

@@ -47,3 +47,8 @@ def test_given_profile_and_nodes_are_taken() -> None:
 def test_too_few_nodes_are_refused_with_the_remedy() -> None:
     with pytest.raises(LayoutError, match=r"^nodes: 10 cannot hold the 14 shards of 10\+4.*--nodes 14"):
         plan(1, nodes=10)
+
+
+def test_no_nodes_at_all_are_a_fleets_store() -> None:
+    layout = plan(1, nodes=0)
+    assert (layout.profile, layout.nodes) == (Profile(10, 4), ())

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cli.sockets import PortTaken, bind_workers, free_port, join_address, reachable, split_address
+from cli.sockets import PortTaken, bind_workers, free_port, join_address, reachable, split_address, told
 
 
 def test_workers_share_one_port_and_each_listens() -> None:
@@ -47,3 +47,10 @@ def test_listener_on_every_address_is_reached_by_loopback() -> None:
     assert reachable("0.0.0.0:9000") == ("127.0.0.1", 9000)
     assert reachable("[::]:9000") == ("::1", 9000)
     assert reachable("10.0.0.1:9000") == ("10.0.0.1", 9000)
+
+
+def test_other_boxes_are_told_an_address_that_leads_here() -> None:
+    assert told("192.0.2.1:9443", "") == "192.0.2.1:9443"
+    assert told("0.0.0.0:9443", "fleet.example.org:443") == "fleet.example.org:443"
+    assert told("[::1]:9443", "") == "[::1]:9443"
+    assert told("0.0.0.0:9443", "") == f"{socket.getfqdn()}:9443"

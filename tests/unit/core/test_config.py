@@ -59,7 +59,7 @@ def test_list_in_the_file(tmp_path: Path) -> None:
         ('[log]\nlevel = "loud"', ["log.level", "'debug'"]),
         ('profile = "ten"', ["profile: must be DATA+PARITY"]),
         ('profile = "30+4"', ["profile", "at most 32"]),
-        ("nodes = 1", ["nodes", "greater than or equal to 2"]),
+        ("nodes = -1", ["nodes", "greater than or equal to 0"]),
         ('[tls]\ncert = "a.pem"', ["tls: cert and key go together"]),
         ("listen = ", ["not valid TOML", "mend that line"]),
     ],
