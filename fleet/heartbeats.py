@@ -21,7 +21,7 @@ from cyxcloud.core.ids import NodeId, NodeNumber
 from cyxcloud.core.settings import FleetSettings
 from cyxcloud.core.version import SOFTWARE
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import cluster, heartbeats, nodes
+from cyxcloud.meta import cluster, denials, heartbeats, nodes
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.heartbeats import HeartbeatRow
 from cyxcloud.meta.rows import DISQUALIFIED, GONE, NodeRow
@@ -73,13 +73,15 @@ class Heartbeats:
         self._settings, self._dial_addresses = settings, dial_addresses
         self._versions = VersionPolicy.of(settings)
         self._rows: dict[NodeId, NodeRow] = {}
-        self._read_at = float("-inf")
-        self._epochs = cluster.epochs(reader)
+        self._asked_at = float("-inf")
         self._beats = _kept(reader)
         self._unwritten: set[NodeNumber] = set()
         self._offsets: dict[NodeNumber, tuple[float, int]] = {}  # when said, and how far off its clock was
         self._common: tuple[float, int] = (float("-inf"), 0)
         self._refused: dict[NodeNumber, str] = {}
+        self._epochs = cluster.epochs(reader)
+        self._denied = denials.read_all(reader)
+        self._read_rows()
         self.listening_since_ms = self.monotonic_ms()
 
     def monotonic_ms(self) -> int:
@@ -100,6 +102,8 @@ class Heartbeats:
         row = self._row_of(peer)
         if signed.heartbeat.node_id != peer or row is None:
             raise NotTheNode("the certificate is not that of a node of this fleet, or of another than it reports for")
+        if peer in self._denied:
+            raise NotTheNode("this node's key is denied")
         assert row.public_key is not None
         if not signed.signed_by(row.public_key):
             raise NotTheNode("the heartbeat is not signed by its node")
@@ -161,12 +165,20 @@ class Heartbeats:
     # -- who they are
 
     def _row_of(self, node: NodeId) -> NodeRow | None:
-        if node not in self._rows and self._system.monotonic() - self._read_at >= _REREAD_SECONDS:
-            self._read_rows()
+        now = self._system.monotonic()
+        if node not in self._rows and now - self._asked_at >= _REREAD_SECONDS:
+            self._asked_at = now
+            self._follow()
         return self._rows.get(node)
 
+    def _follow(self) -> None:
+        """Read what the epochs say is another now; who was turned away comes again and must not cost more than that."""
+        epochs = cluster.epochs(self._reader)
+        if epochs != self._epochs:
+            self._epochs, self._denied = epochs, denials.read_all(self._reader)
+            self._read_rows()
+
     def _read_rows(self) -> None:
-        self._read_at = self._system.monotonic()
         rows = [row for row in nodes.read_all(self._reader) if row.is_remote]
         self._rows = {row.node_id: row for row in rows if row.state != GONE and row.standing != DISQUALIFIED}
         stays = {row.number for row in self._rows.values()}
@@ -178,10 +190,7 @@ class Heartbeats:
     # -- writing down
 
     async def step(self, now: float) -> Did | Idle:
-        epochs = cluster.epochs(self._reader)
-        if epochs != self._epochs or not self._rows:
-            self._epochs = epochs
-            self._read_rows()
+        self._follow()
         batch = sorted(self._unwritten)[:BATCH_ROWS]
         if not batch:
             return Idle(now + FLUSH_SECONDS)

@@ -168,6 +168,8 @@ class HeartbeatSender:
 
     def _failed(self, reason: str) -> float:
         """The seconds until the next try."""
+        if "not yet valid" in reason or "has expired" in reason:
+            reason += "; is this box's clock right?"
         if reason != self.last_error:
             log.warning("heartbeat was not taken", fleet=self._fleet.url, reason=reason)
         self.last_error = reason

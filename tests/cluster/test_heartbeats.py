@@ -217,6 +217,20 @@ async def test_node_whose_clock_is_off_is_told_and_taken_when_it_is_set(node: No
         assert (sender.last_error, node.coordinator.sequence()) == ("", 2)
 
 
+@pytest.mark.parametrize("days", [-8, 8])
+async def test_certificate_of_another_time_is_said_to_be_perhaps_the_clocks_fault(node: Node, days: int) -> None:
+    """To a box whose clock is days off, every good certificate is past or yet to come."""
+    await node.coordinator.go()
+    key = Ed25519PrivateKey.generate()
+    then_ms = CLOCK.now_ms() + days * 86_400_000
+    issued = AUTHORITY.issue(key.public_key().public_bytes_raw(), Role.COORDINATOR, then_ms)
+    node.coordinator.identity = TlsIdentity(AUTHORITY.certificate, issued, key)
+    await node.coordinator.listen()
+    async with reporting(node) as sender:
+        await sender.step(0.0)
+        assert "is this box's clock right?" in sender.last_error
+
+
 async def test_renewed_certificate_is_shown_with_the_next_heartbeat(node: Node) -> None:
     async with reporting(node) as sender:
         await sender.step(0.0)

@@ -123,6 +123,7 @@ def make_remote(fleet: Fleet, count: int = 2, settings: FleetSettings = SETTINGS
     def write(conn: Connection) -> None:
         for row in rows:
             nodes.upsert(conn, row)
+        cluster.bump(conn, Epoch.TOPOLOGY)
 
     fleet.writer.call(write)
     return Remote(fleet, boxes, settings)

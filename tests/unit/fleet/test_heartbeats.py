@@ -9,7 +9,7 @@ import pytest
 from cyxcloud.core.identity import NodeIdentity
 from cyxcloud.core.version import SOFTWARE
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import heartbeats, nodes
+from cyxcloud.meta import denials, heartbeats, nodes
 from cyxcloud.wire.heartbeat import Outcome, decode_heartbeat, sign_heartbeat
 from cyxcloud.wire.status import WireError
 from fleet import heartbeats as module
@@ -92,6 +92,18 @@ def test_node_that_joins_is_known_within_a_second(fleet: Fleet) -> None:
     assert remote.heartbeats.take(late.identity.node_id, late.beat(fleet.clock.now_ms())).outcome is Outcome.TAKEN
 
 
+def test_strangers_that_come_again_and_again_make_no_rows_be_read(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "read_all", _fails)
+    stranger = NodeIdentity.generate()
+    beat = replace(decode_heartbeat(remote.boxes[0].beat(0)[:-66]), node_id=stranger.node_id)
+    for _ in range(5):
+        remote.fleet.clock.advance(2.0)
+        with pytest.raises(NotTheNode):
+            remote.heartbeats.take(stranger.node_id, sign_heartbeat(stranger, beat))
+
+
 async def test_disqualified_node_is_forgotten_with_the_next_step(remote: Remote) -> None:
     box = remote.boxes[0]
     remote.send(box)
@@ -101,6 +113,20 @@ async def test_disqualified_node_is_forgotten_with_the_next_step(remote: Remote)
     with pytest.raises(NotTheNode):
         remote.send(box)
     assert remote.heartbeats.last_of(box.number) is None
+
+
+async def test_denied_key_reports_no_more_from_the_next_step_on(remote: Remote) -> None:
+    box = remote.boxes[0]
+    remote.send(box)
+    before = remote.send(box).denied_epoch
+    remote.fleet.writer.call(lambda conn: denials.add(conn, box.identity.node_id, 0, "stolen"))
+    await remote.heartbeats.step(0.0)
+    with pytest.raises(NotTheNode, match="denied"):
+        remote.send(box)
+    assert remote.send(remote.boxes[1]).denied_epoch > before
+    remote.start_coordinator()
+    with pytest.raises(NotTheNode, match="denied"):
+        remote.send(box)
 
 
 @pytest.mark.parametrize("skew_ms", [1000, -1000, 5 * MINUTE_MS, -5 * MINUTE_MS])
