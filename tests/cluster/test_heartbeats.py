@@ -265,6 +265,8 @@ async def test_only_the_node_itself_reports_for_it(node: Node) -> None:
     assert await posted(node, bare, signed) == 403
     for role in (Role.GATEWAY, Role.MOVER, Role.COORDINATOR, Role.NODE):
         assert await posted(node, coordinator_context(certified(role)), signed) == 403
+    for role in (Role.GATEWAY, Role.MOVER, Role.COORDINATOR):
+        assert await posted(node, coordinator_context(certified(role, node.identity.private_key)), signed) == 403
     assert await posted(node, own, sign_heartbeat(replace(other, node_id=node.identity.node_id), plain)) == 403
     assert await posted(node, own, b"nonsense") == 400
     assert await posted(node, own, bytes(200_000)) == 400

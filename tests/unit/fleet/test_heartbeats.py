@@ -63,6 +63,9 @@ def test_heartbeat_of_another_than_the_certificate_says_is_refused(remote: Remot
         remote.heartbeats.take(
             one.identity.node_id, sign_heartbeat(replace(other.identity, node_id=one.identity.node_id), forged)
         )
+    named = replace(decode_heartbeat(other.beat(now_ms)[:-66]), node_id=one.identity.node_id)
+    with pytest.raises(NotTheNode, match="another than it reports for"):
+        remote.heartbeats.take(other.identity.node_id, sign_heartbeat(other.identity, named))
     with pytest.raises(WireError):
         remote.heartbeats.take(one.identity.node_id, b"nonsense")
     assert remote.heartbeats.last_of(one.number) is None

@@ -137,6 +137,17 @@ async def test_looking_again_at_what_has_not_changed_decides_nothing_anew(
         await remote.look()
 
 
+async def test_silence_is_seen_on_time_by_who_looks_each_second(fleet: Fleet) -> None:
+    remote = make_remote(fleet, settings=FleetSettings(offline_after=15.0))
+    await up(remote)
+    told = []
+    for _ in range(16):
+        fleet.clock.advance(1.0)
+        await remote.look()
+        told.append(remote.told(remote.boxes[0])[0])
+    assert told == ["up"] * 2 + ["read-only"] * 12 + ["down"] * 2
+
+
 async def test_rows_are_read_when_they_changed_and_not_each_second(
     remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
