@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import platform
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -35,6 +36,7 @@ from fleet.mirrorcare import MirrorCare
 from fleet.mover.control import drain_routes
 from fleet.mover.control import routes as mover_routes
 from fleet.mover.plane import coding_threads, mover_plane
+from fleet.mover.shares import Shares
 from fleet.mover.worker import Mover
 from fleet.nodewatch import NodeWatch
 from fleet.objectstore import ObjectStore
@@ -95,8 +97,15 @@ async def run(spec: CoordinatorSpec) -> None:
     for host in moving:
         await host.start()
     threads = coding_threads()
+    shares = Shares(reader, writer, f"coordinator@{platform.node()}", spec.mover.lease) if spec.mover.enabled else None
     mover = Mover(
-        mover_plane(moving, clock, threads), reader, writer, store_clock, spec.mover, spec.delete_grace_seconds
+        mover_plane(moving, clock, threads),
+        reader,
+        writer,
+        store_clock,
+        spec.mover,
+        spec.delete_grace_seconds,
+        shares=shares,
     )
     drains = Drains(reader, writer, store_clock, signer)
     trash = Trash(
@@ -147,6 +156,7 @@ async def run(spec: CoordinatorSpec) -> None:
             KeyCopies(lambda: Keyring.open(spec.home / "keys"), reader, spec.data_dirs),
             rewrap,
             mover,
+            *([shares] if shares is not None else []),
             drains,
             *events.workers(),
             Lifecycle(objects, reader, store_clock, spec.lifecycle.day),

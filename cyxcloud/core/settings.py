@@ -127,6 +127,9 @@ class MoverSettings(BaseModel):
         default=3600.0, description="Wait where many nodes went together: they are likely to come back together."
     )
     mib_per_second: float = Field(default=64.0, gt=0, description="Plaintext of chunks rebuilt a second, at most.")
+    lease: Duration = Field(
+        default=20.0, gt=0, description="Another mover takes over the work of one that showed no life for so long."
+    )
     node_mib_per_second: float = Field(
         default=32.0, gt=0, description="Shards that movement puts on one node a second, at most; the same for reading."
     )

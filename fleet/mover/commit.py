@@ -56,6 +56,13 @@ class Commit:
         self._count_emptied(conn, emptied)
         return outcome
 
+    def leave(self, conn: Connection, healed: Healed) -> None:
+        """Of a mover whose share is another's by now: it changes nothing but that its own shards do not stay for
+        nothing. Where the chunk has not moved yet they wait for the other, as those of a mover that died."""
+        chunk = blobs.chunk_of(conn, healed.task.ref.blob, healed.task.ref.index)
+        if healed.rebuilt and (chunk is None or chunk.placement != healed.task.old.id):
+            self._disown(conn, healed)
+
     def _switch(self, conn: Connection, healed: Healed) -> bool:
         task = healed.task
         ref, moved = task.ref, task.moved

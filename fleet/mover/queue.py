@@ -9,7 +9,7 @@ the node's return. Nothing here has to survive a restart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cyxcloud.core.ids import BlobId, PlacementId
@@ -48,8 +48,9 @@ class _Pause(NamedTuple):
 
 
 class Queue:
-    def __init__(self, reader: Connection) -> None:
-        self._reader = reader
+    def __init__(self, reader: Connection, owns: Callable[[PlacementId], bool] = lambda _: True) -> None:
+        """`owns`: whether the chunks of a placement are this mover's."""
+        self._reader, self._owns = reader, owns
         self._listed: list[Wound] = []  # the worst last
         self._paused: dict[Key, _Pause] = {}
         self._walked: dict[PlacementId, tuple[int, int]] = {}
@@ -102,7 +103,7 @@ class Queue:
         replaced = [
             row.id
             for row in view.placements.values()
-            if row.state is PlacementState.REPLACED and not view.rests(row.id)
+            if row.state is PlacementState.REPLACED and self._owns(row.id) and not view.rests(row.id)
         ]
         if not replaced:
             return
@@ -130,7 +131,8 @@ class Queue:
         for _ in range(MOST_ROWS // PAGE):
             page = repairs.placed(self._reader, self._repairs_walked, PAGE)
             for row in page:
-                if view.can_read(view.placements[row.placement].nodes[row.shard_index]):
+                where = view.placements.get(row.placement)
+                if where is not None and self._owns(where.id) and view.can_read(where.nodes[row.shard_index]):
                     bad[(row.blob, row.chunk), row.placement] += 1
             if len(page) < PAGE:
                 self._repairs_walked = _START

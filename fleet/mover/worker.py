@@ -1,4 +1,4 @@
-"""The one mover: read repair, scrub repair, replaced nodes, lost folders and nodes that stay away, all by one way.
+"""The mover: read repair, scrub repair, replaced nodes, lost folders and nodes that stay away, all by one way.
 
 Each step makes successors where the plan says so, heals a bounded batch of the chunks most at risk, and commits it
 under the mover's own write session. Nothing is remembered but in the database, so it stops and goes on anywhere; a
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from cyxcloud.core.ids import PlacementId
 from cyxcloud.core.settings import MoverSettings
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import blobs, cluster, repairs
+from cyxcloud.meta import blobs, cluster, leases, repairs
 from cyxcloud.meta.connection import Connection
+from cyxcloud.meta.leases import Held
 from cyxcloud.meta.nodes import read_all as read_nodes
 from cyxcloud.meta.rows import DOWN, LOST, PlacementState
 from cyxcloud.meta.writer import Writer
@@ -36,6 +38,7 @@ from fleet.mover.levelling import succeed as succeed_levelled
 from fleet.mover.plan import Terms
 from fleet.mover.queue import Queue, Wound
 from fleet.mover.rebuild import Healed, Rebuilder, Task
+from fleet.mover.shares import PLANNING, Shares, share_of
 from fleet.mover.view import View, read_view
 from fleet.storeclock import CoordinatorClock
 
@@ -82,14 +85,17 @@ class Mover:
         settings: MoverSettings,
         delete_grace_seconds: float,
         rng: random.Random | None = None,
+        shares: Shares | None = None,
     ) -> None:
+        """`shares`: of several movers on one database; without it all the work is this one's."""
+        self._shares = shares
         self._plane, self._reader, self._writer, self._clock = plane, reader, writer, clock
         self._enabled = settings.enabled
         self._terms = Terms(int(settings.away * 1000), int(settings.grace * 1000))
         self._breaker_ms = int(settings.breaker * 1000)
         self._grace_ms = int(delete_grace_seconds * 1000)
         self._random = rng or random.SystemRandom()
-        self._rebuilder, self._queue = Rebuilder(plane), Queue(reader)
+        self._rebuilder, self._queue = Rebuilder(plane), Queue(reader, self._owns)
         now = plane.clock.monotonic()
         self._bounds = Bounds(settings.mib_per_second * MIB, settings.node_mib_per_second * MIB, now)
         self._levelling = Levelling(reader, settings, now)
@@ -98,6 +104,7 @@ class Mover:
         self._epoch = self._planned_epoch = -1
         self._plan_at = 0.0
         self._view = View({}, {})
+        self._held: dict[str, Held] = {}
         self._cohort = Cohort()
         self.tally = Tally()
 
@@ -106,14 +113,15 @@ class Mover:
             return Idle(now + IDLE_SECONDS)
         await self._session.keep(now)
         self._look()
-        made = await self._succeed(now)
+        self._take_shares()
+        made = await self._succeed(now) if self._plans else 0
         if not self._bounds.has_room(now):
             return Idle(self._bounds.ready_at())
         tasks, held_back = self._choose(now)
         if not tasks and held_back:
             return Idle(min(now + LOOK_SECONDS, self._bounds.ready_at(held_back)))
         if not tasks:
-            made += await self._level(now)
+            made += await self._level(now) if self._plans else 0
             return Did(made, "making successors") if made else Idle(now + LOOK_SECONDS)
         healed = await self._heal(tasks)
         outcome = await self._commit(healed)
@@ -121,6 +129,27 @@ class Mover:
             self._queue.pause(key, now)
         self.tally.failing = self._queue.paused
         return Did(len(tasks) - len(outcome.again), "moving")
+
+    # Where there are several
+
+    def _take_shares(self) -> None:
+        """What is done from now on is done under these."""
+        held = self._held if self._shares is None else self._shares.held
+        if held != self._held:
+            self._held = dict(held)
+            self._queue.reconsider()
+            self._planned_epoch = -1
+
+    def _owns(self, placement: PlacementId) -> bool:
+        return self._shares is None or share_of(placement) in self._held
+
+    @property
+    def _plans(self) -> bool:
+        return self._shares is None or PLANNING in self._held
+
+    @property
+    def _planning(self) -> list[Held]:
+        return [self._held[PLANNING]] if PLANNING in self._held else []
 
     # What there is to do
 
@@ -141,13 +170,14 @@ class Mover:
         self._planned_epoch = self._epoch
         now_ms = self._clock.now_ms()
         self._watch_breaker(now_ms)
-        waited = self._cohort
+        waited, planning = self._cohort, self._planning
         plan = succession.look(self._reader, now_ms, self._started_ms, self._terms, waited, self._random)
         self.tally.stuck = len(plan.stuck)
         if not plan.moves:
             return 0
 
         def succeed(conn: Connection) -> int:
+            leases.check(conn, *planning)
             again = succession.look(conn, now_ms, self._started_ms, self._terms, waited, self._random)
             return succession.succeed(conn, again)
 
@@ -178,7 +208,13 @@ class Mover:
         self.tally.spread = round(self._levelling.spread, 3)
         if not moves:
             return 0
-        made = await self._session.submit(lambda conn: succeed_levelled(conn, moves))
+        planning = self._planning
+
+        def succeed(conn: Connection) -> int:
+            leases.check(conn, *planning)
+            return succeed_levelled(conn, moves)
+
+        made = await self._session.submit(succeed)
         log.info("placements get emptier nodes", count=made)
         return made
 
@@ -260,7 +296,21 @@ class Mover:
             if each.problem:
                 log.info("chunk not whole yet", blob=each.task.ref.blob, chunk=each.task.ref.index, reason=each.problem)
         commit = Commit(self._view, self._clock.now_ms(), self._grace_ms)
-        outcome = await self._session.submit(lambda conn: commit(conn, healed))
+        under = self._held
+
+        def write(conn: Connection) -> Outcome:
+            if self._shares is None:
+                return commit(conn, healed)
+            names = {share_of(each.task.old.id) for each in healed}
+            good = leases.still_held(conn, [under[name] for name in names])
+            lost = [each for each in healed if share_of(each.task.old.id) not in good]
+            for each in lost:
+                commit.leave(conn, each)
+            outcome = commit(conn, [each for each in healed if share_of(each.task.old.id) in good])
+            outcome.again += [(each.task.ref.blob, each.task.ref.index) for each in lost]
+            return outcome
+
+        outcome = await self._session.submit(write)
         again = set(outcome.again)
         for each in healed:
             key = (each.task.ref.blob, each.task.ref.index)

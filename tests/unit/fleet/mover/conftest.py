@@ -43,6 +43,7 @@ from cyxcloud.wire.memory import MemoryHost, StoredShard
 from cyxcloud.wire.status import Status
 from fleet.deletions import Deletions, Signer
 from fleet.mover.plane import mover_plane
+from fleet.mover.shares import Shares
 from fleet.mover.view import read_view
 from fleet.mover.worker import Mover
 from fleet.storeclock import CoordinatorClock
@@ -69,9 +70,11 @@ class MoverRig:
 
     # Its parts
 
-    def mover(self, settings: MoverSettings = AT_ONCE) -> Mover:
+    def mover(self, settings: MoverSettings = AT_ONCE, shares: Shares | None = None) -> Mover:
         plane = mover_plane(self.hosts, self.clock, self.threads)
-        return Mover(plane, self.reader, self.writer, self.store_clock, settings, GRACE_SECONDS, random.Random(1))
+        return Mover(
+            plane, self.reader, self.writer, self.store_clock, settings, GRACE_SECONDS, random.Random(1), shares
+        )
 
     async def run(self, mover: Mover, steps: int = 50) -> None:
         """Until it is idle."""
