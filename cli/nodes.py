@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import node_host, node_tokens
 from cli.home import is_running
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
 from cli.replacement import replace_node
@@ -14,7 +15,16 @@ from cli.store import open_existing
 from cyxcloud.meta import nodes
 from cyxcloud.meta.rows import GONE, NodeRow
 
-app = typer.Typer(help="Storage nodes: list and replace them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Storage nodes: those of this store, and one on this box for a fleet elsewhere.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+app.command("init")(node_host.init)
+app.command("run")(node_host.run)
+app.command("token")(node_tokens.token)
 
 
 @app.command("list")
@@ -71,6 +81,7 @@ def replace(
 def described(row: NodeRow, *, running: bool) -> dict[str, Any]:
     """A node as `status` and `node list` show it."""
     return {
+        "id": row.node_id.hex(),
         "name": row.name,
         "node_id": row.node_id.hex(),
         "state": row.state if running else "stopped",
@@ -80,4 +91,12 @@ def described(row: NodeRow, *, running: bool) -> dict[str, Any]:
         "used_bytes": row.used_bytes,
         "free_bytes": row.free_bytes,
         "shard_count": row.shard_count,
+        "zone": row.zone,
+        "operator": row.operator,
+        "region": row.region,
+        "used": row.used_bytes,
+        "capacity": row.total_bytes,
+        "address": row.address,
+        "standing": row.standing,
+        "leaving": row.leaving,
     }

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cyxcloud.core.certificates import Authority
 from cyxcloud.core.clock import SystemClock
+from cyxcloud.core.durable import write_file
 from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.worker import Runner
-from cyxcloud.meta import cluster
+from cyxcloud.meta import cluster, profiles
+from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
+from cyxcloud.meta.rows import ClusterRow
+from cyxcloud.meta.writer import Writer
 from cyxcloud.objects.kms import LocalKms
 from cyxcloud.objects.wrapping import Wrapping
 from cyxcloud.wire.client import HostClient
@@ -26,12 +31,14 @@ from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
 from fleet.drains import Drains
+from fleet.enrolment import Enrolment
 from fleet.events import Events
 from fleet.findings import Findings
 from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.inventory import InventoryReports
 from fleet.keycopies import KeyCopies
 from fleet.lifecycle import Lifecycle
+from fleet.listener import FLEET_ADDRESS, JoinRoutes, listening
 from fleet.mirrorcare import MirrorCare
 from fleet.mover.control import drain_routes
 from fleet.mover.control import routes as mover_routes
@@ -41,6 +48,7 @@ from fleet.mover.worker import Mover
 from fleet.nodewatch import NodeWatch
 from fleet.objectstore import ObjectStore
 from fleet.reconcile import Reconciler
+from fleet.remotehosts import RemoteHosts, certificate_routes
 from fleet.reporting import Reporting
 from fleet.rewrap import Rewrap
 from fleet.rewrap import routes as rewrap_routes
@@ -51,6 +59,28 @@ from fleet.snapshots import Snapshots, taken_at_ms
 from fleet.snapshots import routes as snapshot_routes
 from fleet.storeclock import CoordinatorClock
 from fleet.trash import Trash
+
+
+def _enrolment(  # noqa: PLR0917 - what it is made of
+    spec: CoordinatorSpec,
+    keyring: Keyring,
+    known: ClusterRow,
+    reader: Connection,
+    writer: Writer,
+    clock: CoordinatorClock,
+) -> Enrolment:
+    signing = keyring.signing()
+    return Enrolment(
+        authority=Authority(signing.authority, known.cluster_id),
+        known=known,
+        coordinator_key=Ed25519PrivateKey.from_private_bytes(signing.coordinator),
+        reader=reader,
+        writer=writer,
+        clock=clock,
+        system=SystemClock(),
+        settings=spec.fleet,
+        founders=profiles.default_profile(reader).n,
+    )
 
 
 async def run(spec: CoordinatorSpec) -> None:
@@ -64,10 +94,14 @@ async def run(spec: CoordinatorSpec) -> None:
     known = cluster.read(reader)
     assert known is not None, "the supervisor makes the store before it starts a coordinator"
     hello = Hello(role="coordinator", cluster_id=known.cluster_id, incarnation=known.incarnation)
-    hosts = [HostClient(path, hello) for path in spec.node_sockets]
-    for host in hosts:
+    local = [HostClient(path, hello) for path in spec.node_sockets]
+    local_moving = [HostClient(path, replace(hello, role="mover")) for path in spec.node_sockets]
+    for host in (*local, *local_moving):
         await host.start()
     store_clock = CoordinatorClock(clock, reader, writer)
+    enrolment = _enrolment(spec, keyring, known, reader, writer, store_clock)
+    remote = RemoteHosts(reader, local, local_moving, hello, enrolment, clock)
+    hosts = remote.hosts
     session_watch = SessionWatch(reader, writer, store_clock)
     wrapping = Wrapping(lambda: Keyring.open(spec.home / "keys").wrapping)
     gate = asyncio.Lock()
@@ -91,15 +125,12 @@ async def run(spec: CoordinatorSpec) -> None:
         monotonic=clock,
         state_path=writer.path.with_name(STATE_NAME),
     )
-    signer = Signer(Ed25519PrivateKey.from_private_bytes(keyring.signing().coordinator), known)
+    signer = Signer(enrolment.coordinator_key, known)
     rewrap = Rewrap(wrapping.reload, reader, writer)
-    moving = [HostClient(path, replace(hello, role="mover")) for path in spec.node_sockets]
-    for host in moving:
-        await host.start()
     threads = coding_threads()
     shares = Shares(reader, writer, f"coordinator@{platform.node()}", spec.mover.lease) if spec.mover.enabled else None
     mover = Mover(
-        mover_plane(moving, clock, threads),
+        mover_plane(remote.moving, clock, threads),
         reader,
         writer,
         store_clock,
@@ -137,12 +168,13 @@ async def run(spec: CoordinatorSpec) -> None:
         kms=LocalKms(reader, keyring, writer.submit, store_clock.now_ms),
         region=spec.region,
     )
-    reporting = Reporting.of(reader, writer, store_clock, clock, spec.fleet, hosts=dict)
+    reporting = Reporting.of(reader, writer, store_clock, clock, spec.fleet, hosts=lambda: hosts.remote)
     runner = Runner(
         [
             store_clock,
+            remote,
             reporting.heartbeats,
-            NodeWatch(hosts, reader, writer, store_clock, reporting.nodes),
+            NodeWatch(local, reader, writer, store_clock, reporting.nodes),
             session_watch,
             Deletions(hosts, reader, writer, store_clock, signer, trash=trash),
             reconciler,
@@ -175,20 +207,41 @@ async def run(spec: CoordinatorSpec) -> None:
             *scrub_routes(hosts),
             *snapshot_routes(snapshots, runner),
             *events.routes(),
+            *certificate_routes(enrolment),
         ]
     )
     try:
         async with _listening(spec, control):
-            await runner.run()
+            await remote.step(clock.monotonic())
+            async with _nodes_come_in(spec, remote, [*JoinRoutes(enrolment).routes(), *reporting.route.routes()]):
+                await runner.run()
     finally:
         snapshot_store.close()
         await events.close()
         objects.close()
-        for host in (*hosts, *moving):
+        await remote.close()
+        for host in (*local, *local_moving):
             await host.close()
         threads.shutdown()
         await asyncio.to_thread(writer.close)
         database.close()
+
+
+@contextlib.asynccontextmanager
+async def _nodes_come_in(
+    spec: CoordinatorSpec, remote: RemoteHosts, routes: Sequence[web.RouteDef]
+) -> AsyncIterator[None]:
+    """The fleet's listener, where nodes of other boxes are taken; its address stands in run/ for the commands."""
+    if not spec.fleet.listen:
+        yield
+        return
+    async with listening(spec.fleet.listen, remote.identity, routes) as (host, port):
+        at = spec.control_socket.with_name(FLEET_ADDRESS)
+        write_file(at, f"{host}:{port}\n".encode() if ":" not in host else f"[{host}]:{port}\n".encode())
+        try:
+            yield
+        finally:
+            at.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager

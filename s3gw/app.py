@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
+from cyxcloud.core.certificates import Role
 from cyxcloud.core.clock import Clock, SystemClock
 from cyxcloud.core.durable import write_file
 from cyxcloud.core.ids import IdSource, SessionNumber
@@ -31,6 +32,7 @@ from cyxcloud.meta.room import Room
 from cyxcloud.meta.writer import Writer
 from cyxcloud.objects.bucket_cache import BucketCache
 from cyxcloud.objects.damage import DamageReports
+from cyxcloud.objects.hosting import Hosting
 from cyxcloud.objects.kms import LocalKms
 from cyxcloud.objects.session import BEAT_SECONDS, beat, open_session
 from cyxcloud.objects.store import BlobMaps, Store, StoreClock
@@ -42,6 +44,7 @@ from cyxcloud.shards.placement import PlacementPool
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.reader import ChunkReader
 from cyxcloud.shards.slots import Slots
+from cyxcloud.wire.certified import Certified, ask_coordinator
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
 from s3gw.access_log import FLUSH_SECONDS
@@ -88,7 +91,9 @@ class _Worker:
     database: Database
     writer: Writer
     reader: Connection
-    hosts: tuple[HostClient, ...]
+    local: tuple[HostClient, ...]
+    hosts: Hosting
+    certified: Certified
     host_map: HostMap
     threads: ThreadPoolExecutor
     damage: DamageReports
@@ -110,8 +115,11 @@ class _Worker:
         store_clock = StoreClock(clock, 0 if kept is None else kept[0])
         session = await open_session(writer, "gateway", store_clock.now_ms())
         hello = Hello(role="gateway", cluster_id=known.cluster_id, incarnation=known.incarnation)
-        hosts = tuple(HostClient(path, hello) for path in spec.node_sockets)
-        await asyncio.gather(*(host.start(HOSTS_SECONDS) for host in hosts))
+        local = tuple(HostClient(path, hello) for path in spec.node_sockets)
+        await asyncio.gather(*(host.start(HOSTS_SECONDS) for host in local))
+        certified = Certified(Role.GATEWAY, ask_coordinator(spec.control_socket), clock)
+        hosts = Hosting(reader, local, hello, certified)
+        await hosts.sync()
         host_map = HostMap(clock, hosts)
         epochs = cluster.epochs(reader)
         pool = PlacementPool(host_map)
@@ -150,7 +158,22 @@ class _Worker:
         door = Door(spec.region, resolver.bucket_of_host)
         sites = Websites(spec.website_domains)
         gateway = Gateway(store, credentials, resolver, door, clock, spec.region, scheme, sites)
-        return cls(spec, clock, database, writer, reader, hosts, host_map, threads, damage, gateway, session, epochs)
+        return cls(
+            spec,
+            clock,
+            database,
+            writer,
+            reader,
+            local,
+            hosts,
+            certified,
+            host_map,
+            threads,
+            damage,
+            gateway,
+            session,
+            epochs,
+        )
 
     async def serve(self) -> None:
         server = web.Server(
@@ -185,7 +208,8 @@ class _Worker:
         await self.damage.close()
         with contextlib.suppress(Exception):
             await self.gateway.access_logs.flush(self.gateway.store)
-        for host in self.hosts:
+        await self.hosts.close()
+        for host in self.local:
             await host.close()
         self.threads.shutdown()
         await asyncio.to_thread(self.writer.close)
@@ -230,8 +254,14 @@ class _Worker:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 self._follow()
+                await self._follow_hosts()
             except Exception:
                 log.exception("metadata not followed")
+
+    async def _follow_hosts(self) -> None:
+        await self.hosts.sync()
+        if self.hosts.remote:
+            await self.certified.keep()
 
     def _follow(self) -> None:
         epochs, store = cluster.epochs(self.reader), self.gateway.store

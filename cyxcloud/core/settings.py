@@ -17,7 +17,7 @@ MAX_SHARDS = 32  # the erasure code's limit on k + m
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _address(value: str) -> str:
+def check_address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError("must be HOST:PORT, for example 127.0.0.1:9000 or [::1]:9000")
@@ -43,7 +43,7 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _address_or_none(value: str) -> str:
-    return _address(value) if value else value
+    return check_address(value) if value else value
 
 
 def _version(value: str) -> str:
@@ -61,7 +61,7 @@ def _date(value: str) -> str:
     return value
 
 
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, AfterValidator(check_address)]
 
 
 def _list(value: object) -> object:

@@ -1,0 +1,66 @@
+"""`cyxcloud node token`: lets one node of another box join."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.home import Home
+from cli.options import CommandError, DataOption, JsonOption, explained, home_of, show
+from cli.store import open_existing
+from cyxcloud.core.certificates import Authority
+from cyxcloud.core.clock import SystemClock
+from cyxcloud.core.config import load
+from cyxcloud.meta import join_tokens
+from cyxcloud.meta.join_tokens import JoinTokenRow
+from cyxcloud.wire.joining import JoinToken
+
+FLEET_ADDRESS = Path("fleet.address")
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
+
+
+def token(
+    *,
+    data: DataOption = None,
+    zone: Annotated[str, typer.Option(help="The node's zone, whatever it says itself.")] = "",
+    operator: Annotated[str, typer.Option(help="The node's operator, whatever it says itself.")] = "",
+    region: Annotated[str, typer.Option(help="The node's region, whatever it says itself.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a token by which one node joins, once, within `fleet.token_lifetime` (24 h). It is shown only now.
+
+    Example: cyxcloud node token --zone cellar --json
+    """
+    home = home_of(data)
+    with explained(), open_existing(home) as store:
+        made = JoinToken.generate(Authority(store.keyring.signing().authority, store.keyring.cluster_id).fingerprint)
+        now_ms = SystemClock().now_ms()
+        lifetime_ms = int(load(home.path, {}).fleet.token_lifetime * 1000)
+        row = JoinTokenRow(made.hash, zone, operator, region, now_ms, now_ms + lifetime_ms)
+        fleet = fleet_url(home)
+        store.change(lambda conn: join_tokens.add(conn, row))
+    value = {"token": made.text(), "fleet": fleet}
+    lines = [
+        f"token  {made.text()}",
+        f"fleet  {fleet}",
+        "On the node's box:",
+        f"  cyxcloud node init --root DIR --join {made.text()} --fleet {fleet} --capacity 1TB --listen HOST:PORT",
+    ]
+    show(value, as_json=as_json, text=lambda console: console.print("\n".join(lines)))
+
+
+def fleet_url(home: Home) -> str:
+    """Where the running store takes nodes."""
+    try:
+        address = (home.run / FLEET_ADDRESS).read_text().strip()
+    except FileNotFoundError:
+        raise CommandError(
+            "this store takes no nodes of other boxes now; start it with --fleet-listen HOST:PORT"
+        ) from None
+    host, _, port = address.rpartition(":")
+    if host.strip("[]") in _EVERYWHERE:
+        host = socket.getfqdn()
+    return f"https://{host}:{port}"
