@@ -220,8 +220,6 @@ async def run(spec: CoordinatorSpec) -> None:
         await events.close()
         objects.close()
         await remote.close()
-        for host in (*local, *local_moving):
-            await host.close()
         threads.shutdown()
         await asyncio.to_thread(writer.close)
         database.close()

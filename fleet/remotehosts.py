@@ -42,6 +42,7 @@ class RemoteHosts:
         async def issue(public_key: bytes, role: Role) -> Issued:
             return Issued(enrolment.authority.certificate, enrolment.certify(public_key, role).encode())
 
+        self._local = (*local, *moving)
         self.identity = Certified(Role.COORDINATOR, issue, clock)
         self._moving_identity = Certified(Role.MOVER, issue, clock)
         self.hosts = Hosting(reader, local, hello, self.identity)
@@ -55,8 +56,11 @@ class RemoteHosts:
         return Idle(now + LOOK_SECONDS)
 
     async def close(self) -> None:
+        """Those of this box, too."""
         await self.hosts.close()
         await self.moving.close()
+        for host in self._local:
+            await host.close()
 
 
 def certificate_routes(enrolment: Enrolment) -> list[web.RouteDef]:
