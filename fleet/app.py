@@ -40,7 +40,7 @@ from fleet.keycopies import KeyCopies
 from fleet.lifecycle import Lifecycle
 from fleet.listener import FLEET_ADDRESS, JoinRoutes, listening
 from fleet.mirrorcare import MirrorCare
-from fleet.mover.control import drain_routes
+from fleet.mover.control import drain_routes, repair_routes
 from fleet.mover.control import routes as mover_routes
 from fleet.mover.plane import coding_threads, mover_plane
 from fleet.mover.shares import Shares
@@ -202,6 +202,7 @@ async def run(spec: CoordinatorSpec) -> None:
         [
             *mover_routes(mover),
             *drain_routes(drains, reader),
+            *repair_routes(mover, reader, writer, store_clock.now_ms),
             *adoption_routes(reconciler, hosts, runner),
             *rewrap_routes(rewrap),
             *scrub_routes(hosts),

@@ -72,7 +72,8 @@ class _Need:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The nodes as they are now; `held` went together and are waited for, `late` were."""
+    """The nodes as they are now; `held` went together and are waited for, `late` were. `urgent`: an operator does not
+    wait for these."""
 
     rows: Mapping[NodeNumber, NodeRow]
     now_ms: int
@@ -80,11 +81,13 @@ class Fleet:
     terms: Terms
     held: frozenset[NodeNumber] = frozenset()
     late: frozenset[NodeNumber] = frozenset()
+    urgent: frozenset[NodeNumber] = frozenset()
 
     def is_emptied(self, number: NodeNumber) -> bool:
-        """What it holds is to lie elsewhere, whether it can be read or not."""
+        """What it holds is to lie elsewhere, whatever its state."""
         row = self.rows[number]
-        return row.leaving or row.standing == DISQUALIFIED
+        given_up = number in self.urgent and row.state not in READABLE
+        return row.leaving or row.standing == DISQUALIFIED or given_up
 
     def takes(self, number: NodeNumber) -> bool:
         row = self.rows[number]
@@ -144,21 +147,46 @@ def _need(fleet: Fleet, placement: PlacementRow, fewest: int | None) -> _Need | 
     """The slots of it that are to be filled anew now."""
     gone = [at for at, number in enumerate(placement.nodes) if fleet.rows[number].state == GONE]
     emptied = [at for at, number in enumerate(placement.nodes) if at not in gone and fleet.is_emptied(number)]
-    since = {at: fleet.unreachable_since_ms(number) for at, number in enumerate(placement.nodes) if at not in gone}
-    away = sorted((since_ms, at) for at, since_ms in since.items() if since_ms is not None)
-    waited_for = [(since_ms, at) for since_ms, at in away if placement.nodes[at] in fleet.held]
-    width = len(placement.nodes)
-    lacking = 0 if fewest is None else width - fewest
-    if width - len(gone) - len(away) + len(waited_for) > placement.k + 1:
-        away = [each for each in away if each not in waited_for]
-    due = any(
-        fleet.now_ms >= since_ms + fleet.grace_ms(max(lacking, len(gone) + missing), placement.m)
-        for missing, (since_ms, _) in enumerate(away, start=1)
-    )
+    away = _away(fleet, placement)
+    due_ms = _due_ms(fleet, placement, away, fewest)
+    due = due_ms is not None and fleet.now_ms >= due_ms
     slots = (*gone, *emptied, *(at for _, at in away if due and at not in emptied))
     there = reachable(fleet, placement)
     late = all(placement.nodes[at] in fleet.late for at in slots)
     return _Need(placement, slots, there if fewest is None else min(there, fewest), late) if slots else None
+
+
+def due_ms(fleet: Fleet, placement: PlacementRow, fewest: int | None = None) -> int | None:
+    """When the nodes that are away are waited for no more; None where there is no such time yet."""
+    return _due_ms(fleet, placement, _away(fleet, placement), fewest)
+
+
+def _away(fleet: Fleet, placement: PlacementRow) -> list[tuple[int, int]]:
+    """Since when, and which of its nodes count as unreachable; those that went together do not where all can wait."""
+    away = []
+    gone = 0
+    for at, number in enumerate(placement.nodes):
+        since_ms = fleet.unreachable_since_ms(number)
+        if fleet.rows[number].state == GONE:
+            gone += 1
+        elif since_ms is not None:
+            away.append((since_ms, at))
+    waited_for = sum(placement.nodes[at] in fleet.held for _, at in away)
+    if len(placement.nodes) - gone - len(away) + waited_for > placement.k + 1:
+        away = [(since_ms, at) for since_ms, at in away if placement.nodes[at] not in fleet.held]
+    return sorted(away)
+
+
+def _due_ms(fleet: Fleet, placement: PlacementRow, away: Sequence[tuple[int, int]], fewest: int | None) -> int | None:
+    gone = sum(fleet.rows[number].state == GONE for number in placement.nodes)
+    lacking = 0 if fewest is None else len(placement.nodes) - fewest
+    return min(
+        (
+            since_ms + fleet.grace_ms(max(lacking, gone + missing), placement.m)
+            for missing, (since_ms, _) in enumerate(away, start=1)
+        ),
+        default=None,
+    )
 
 
 def _substituted(

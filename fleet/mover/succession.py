@@ -7,16 +7,16 @@ placements with or without their successor.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from cyxcloud.core.ids import PlacementId
+from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import DISQUALIFIED, READABLE, PlacementRow, PlacementState
 from fleet.mover.breaker import Cohort
 from fleet.mover.plan import Fleet, Plan, Terms, make_plan
-from fleet.mover.view import read_view
+from fleet.mover.view import View, read_view
 
 # One transaction of so many is a few ten milliseconds.
 MOST_AT_ONCE = 200
@@ -25,9 +25,23 @@ MOST_AT_ONCE = 200
 LATE_AT_ONCE = 8
 
 
-def look(  # noqa: PLR0917 - what a plan depends on
-    conn: Connection, now_ms: int, started_ms: int, terms: Terms, waited: Cohort, rng: random.Random
-) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan depends on beside the rows. `started_ms`: since when nodes are watched; `urgent`: nodes that an
+    operator does not wait for."""
+
+    now_ms: int
+    started_ms: int
+    terms: Terms
+    waited: Cohort
+    urgent: frozenset[NodeNumber] = frozenset()
+
+    def fleet(self, view: View) -> Fleet:
+        waited = self.waited
+        return Fleet(view.nodes, self.now_ms, self.started_ms, self.terms, waited.nodes, waited.late, self.urgent)
+
+
+def look(conn: Connection, situation: Situation, rng: random.Random) -> Plan:
     """The plan for the placements that hold chunks, or are about to; empty at once where all nodes can be read and are
     to stay."""
     rows = nodes.read_all(conn)
@@ -43,8 +57,7 @@ def look(  # noqa: PLR0917 - what a plan depends on
         if target.id != placement:
             under_way += not view.rests(placement)
             arriving[target.id] = min(arriving.get(target.id, len(target.nodes)), view.reachable(placement))
-    fleet = Fleet(view.nodes, now_ms, started_ms, terms, waited.nodes, waited.late)
-    return paced(make_plan(fleet, list(targets.values()), rng, arriving), LATE_AT_ONCE - under_way)
+    return paced(make_plan(situation.fleet(view), list(targets.values()), rng, arriving), LATE_AT_ONCE - under_way)
 
 
 def paced(plan: Plan, room: int) -> Plan:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from cyxcloud.core.ids import PlacementId
+from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.core.settings import MoverSettings
 from cyxcloud.core.worker import Did, Idle
 from cyxcloud.meta import blobs, cluster, leases, repairs
@@ -40,6 +40,7 @@ from fleet.mover.queue import Queue, Wound
 from fleet.mover.rebuild import Healed, Rebuilder, Task
 from fleet.mover.shares import PLANNING, Shares, share_of
 from fleet.mover.view import View, read_view
+from fleet.mover.waiting import Waiting, waiting
 from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ class Mover:
         self._view = View({}, {})
         self._held: dict[str, Held] = {}
         self._cohort = Cohort()
+        self._urgent: set[NodeNumber] = set()
         self.tally = Tally()
 
     async def step(self, now: float) -> Did | Idle:
@@ -129,6 +131,26 @@ class Mover:
             self._queue.pause(key, now)
         self.tally.failing = self._queue.paused
         return Did(len(tasks) - len(outcome.again), "moving")
+
+    # What operators ask for
+
+    def give_up(self, number: NodeNumber) -> bool:
+        """What a node that cannot be read holds is made anew now, though it may come back; until it does, or until this
+        process ends. False for one that can be read."""
+        if self._view.can_read(number):
+            return False
+        self._urgent.add(number)
+        self._plan_at = 0.0
+        return True
+
+    def waiting(self) -> list[Waiting]:
+        """What is not whole, or not where it belongs, and what each waits for."""
+        with self._reader.snapshot():
+            return waiting(self._reader, self.situation(self._clock.now_ms()))
+
+    def situation(self, now_ms: int) -> succession.Situation:
+        self._urgent = {number for number in self._urgent if not self._view.can_read(number)}
+        return succession.Situation(now_ms, self._started_ms, self._terms, self._cohort, frozenset(self._urgent))
 
     # Where there are several
 
@@ -170,15 +192,15 @@ class Mover:
         self._planned_epoch = self._epoch
         now_ms = self._clock.now_ms()
         self._watch_breaker(now_ms)
-        waited, planning = self._cohort, self._planning
-        plan = succession.look(self._reader, now_ms, self._started_ms, self._terms, waited, self._random)
+        situation, planning = self.situation(now_ms), self._planning
+        plan = succession.look(self._reader, situation, self._random)
         self.tally.stuck = len(plan.stuck)
         if not plan.moves:
             return 0
 
         def succeed(conn: Connection) -> int:
             leases.check(conn, *planning)
-            again = succession.look(conn, now_ms, self._started_ms, self._terms, waited, self._random)
+            again = succession.look(conn, situation, self._random)
             return succession.succeed(conn, again)
 
         made = await self._session.submit(succeed)
