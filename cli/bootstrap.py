@@ -20,7 +20,7 @@ from pathlib import Path
 import alembic.util
 import structlog
 
-from cli import access, cleanstop, layout, mirror
+from cli import access, classes, cleanstop, layout, mirror
 from cli.access import NewKey, NewUser
 from cli.consistency import refuse_mismatch
 from cli.home import Home
@@ -87,6 +87,7 @@ def open_store(home: Home, settings: Settings, given: FirstStart, clock: Clock |
         refuse_mismatch(home, database, keyring)
         keycopies.refresh(keyring, copy_folders(nodes.read_all(database.reader()), home.data_dirs))
         _ensure_root_key(home, database, keyring, given, now_ms)
+        classes.bring_up_to_date(database, settings.classes)
         mirror.make_equal(home, settings, keyring)
         return _opened(home, database, settings)
     except REFUSALS as error:

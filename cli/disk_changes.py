@@ -25,15 +25,16 @@ from cli.store import Store
 from cli.survival import Survival, survival
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.core.profile import Profile
 from cyxcloud.meta import blobs, cluster, nodes, placements, profiles, strays
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.mirror_state import read_state
 from cyxcloud.meta.rows import GONE, NodeRow, PlacementRow, PlacementState
 from fleet.mover.plan import RETIRED
-from fleet.nodewatch import publish_pool
 from fleet.placement.candidate import pool_candidates
 from fleet.pool import TooFewNodes, make_pool
+from fleet.publishing import publish_pools
 
 _NUMBERED = re.compile(r"node-(\d+)")
 
@@ -110,7 +111,7 @@ def cancel_removal(store: Store, leaving: Leaving) -> None:
     def stay(conn: Connection) -> None:
         for number in leaving.numbers:
             nodes.set_leaving(conn, number, leaving=False)
-        publish_pool(conn, _living(conn), random.SystemRandom())
+        publish_pools(conn, _living(conn), random.SystemRandom())
         cluster.bump(conn, Epoch.TOPOLOGY)
 
     store.change(stay)
@@ -127,7 +128,7 @@ def end_removal(store: Store, leaving: Leaving) -> bool:
             name = f"{row.name}{RETIRED}{row.number}"
             nodes.retire(conn, row.number, name, row.endpoint, now_ms, reason="removed")
             strays.remove_node(conn, row.number)
-        publish_pool(conn, _living(conn), random.SystemRandom())
+        publish_pools(conn, _living(conn), random.SystemRandom())
         cluster.bump(conn, Epoch.TOPOLOGY)
         return True
 
@@ -177,28 +178,37 @@ async def _open_all(store: Store, made: Sequence[NodeRow]) -> bool:
 def _leave(conn: Connection, numbers: set[NodeNumber]) -> None:
     for number in numbers:
         nodes.set_leaving(conn, number, leaving=True)
-    publish_pool(conn, _living(conn), random.SystemRandom())
+    publish_pools(conn, _living(conn), random.SystemRandom())
     cluster.bump(conn, Epoch.TOPOLOGY)
 
 
 def _survives_after(home: Home, conn: Connection, after: Sequence[NodeRow]) -> Survival:
-    """What a pool of the nodes that stay survives."""
-    profile = profiles.default_profile(conn)
+    """What pools of the nodes that stay survive."""
     staying = [row for row in after if not row.leaving]
+    held = set(placements.in_use(conn))
+    in_use = {Profile(row.k, row.m) for row in placements.read_all(conn) if row.id in held}
+    lists = [
+        (profile, members)
+        for profile in in_use | set(profiles.read_all(conn).values())
+        for members in _pool_after(staying, profile)
+    ]
+    made = [
+        PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
+        for number, (profile, members) in enumerate(lists, start=1)
+    ]
+    return survival(staying, made, metadata_disks=mirror.disks_survived(home))
+
+
+def _pool_after(staying: Sequence[NodeRow], profile: Profile) -> list[tuple[NodeNumber, ...]]:
     try:
         if len(staying) < profile.n:
             raise TooFewNodes  # noqa: TRY301 - said once, below
-        lists = make_pool(pool_candidates(staying), profile, random.SystemRandom())
+        return make_pool(pool_candidates(staying), profile, random.SystemRandom())
     except TooFewNodes:
         raise CommandError(
-            f"the {len(staying)} nodes that would be left cannot hold the {profile.n} shards of "
-            f"{profile.k}+{profile.m}: add a disk first (`cyxcloud disk add DIR`)"
+            f"the {len(staying)} nodes that would be left cannot hold the {profile.n} shards of {profile}: "
+            "add a disk first (`cyxcloud disk add DIR`)"
         ) from None
-    made = [
-        PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
-        for number, members in enumerate(lists, start=1)
-    ]
-    return survival(staying, made, metadata_disks=mirror.disks_survived(home))
 
 
 def _now_ms(conn: Connection) -> int:

@@ -30,7 +30,7 @@ from cyxcloud.shards.frames import CHUNK_BYTES, sealed_size
 from fleet.deletions import Signer
 from fleet.drainreceipt import DrainReceipt, sign_receipt
 from fleet.mover.plan import RETIRED
-from fleet.nodewatch import publish_pool
+from fleet.publishing import publish_pools
 from fleet.storeclock import CoordinatorClock
 
 log = structlog.get_logger(__name__)
@@ -204,7 +204,7 @@ class Drains:
         self._publish(conn)
 
     def _publish(self, conn: Connection) -> None:
-        publish_pool(conn, [row for row in nodes.read_all(conn) if row.state != GONE], self._random)
+        publish_pools(conn, [row for row in nodes.read_all(conn) if row.state != GONE], self._random)
         cluster.bump(conn, Epoch.TOPOLOGY)
 
     def _row(self, number: NodeNumber) -> DrainRow:

@@ -14,17 +14,17 @@ from dataclasses import replace
 
 import structlog
 
-from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
+from cyxcloud.core.ids import NodeId, NodeNumber
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import cluster, nodes, placements, profiles
+from cyxcloud.meta import cluster, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
-from cyxcloud.meta.rows import GONE, UP, NodeRow, PlacementRow, PlacementState
+from cyxcloud.meta.rows import GONE, UP, NodeRow, PlacementState
 from cyxcloud.meta.writer import Writer
 from cyxcloud.wire.shardhost import NodeInfo, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
 from fleet.placement.candidate import Candidate, pool_candidates
-from fleet.pool import TooFewNodes, choose_pool
+from fleet.publishing import lacks_a_pool, publish_pools
 from fleet.remotenodes import RemoteNodes
 from fleet.remotestate import Seen
 from fleet.storeclock import CoordinatorClock
@@ -104,6 +104,8 @@ class NodeWatch:
         """Whether somebody else changed who may be in the pool; at the first look, whether that was published."""
         if self._published is not None:
             return candidates != self._published
+        if lacks_a_pool(self._reader):
+            return True
         shut = {node.number for node in candidates if not node.available}
         return any(
             not shut.isdisjoint(each.nodes)
@@ -131,7 +133,7 @@ class NodeWatch:
     def _write(self, conn: Connection, changed: Iterable[NodeRow], rows: Sequence[NodeRow]) -> None:
         for row in changed:
             nodes.set_state(conn, row.number, row.state, row.reason, since_ms=row.since_ms)
-        publish_pool(conn, rows, self._random)
+        publish_pools(conn, rows, self._random)
         cluster.bump(conn, Epoch.TOPOLOGY)
 
     async def _note_sizes(self, rows: Sequence[NodeRow], infos: dict[NodeId, NodeInfo]) -> None:
@@ -152,32 +154,6 @@ class NodeWatch:
                     )
 
         await self._writer.submit(note)
-
-
-def publish_pool(conn: Connection, rows: Sequence[NodeRow], rng: random.Random) -> None:
-    """Opens and closes placements, and adds new ones where the nodes that are up ask for them. Nodes that are gone are
-    no candidates, so that what names them is closed."""
-    known = placements.read_all(conn)
-    profile = profiles.default_profile(conn)
-    usable = {each.id: each for each in known if each.state is not PlacementState.REPLACED}
-    candidates = pool_candidates(rows)
-    try:
-        pool = choose_pool({each.id: each.nodes for each in usable.values()}, candidates, profile, rng)
-    except TooFewNodes as error:
-        log.warning("no pool: writes are refused until nodes are back", reason=str(error))
-        return
-    for each in usable.values():
-        wanted = PlacementState.OPEN if each.id in pool.kept else PlacementState.CLOSED
-        if each.state is not wanted:
-            placements.set_state(conn, each.id, wanted)
-    first = placements.next_id(conn)
-    placements.add(
-        conn,
-        [
-            PlacementRow(PlacementId(number), profile.k, profile.m, members, PlacementState.OPEN, None)
-            for number, members in enumerate(pool.fresh, start=first)
-        ],
-    )
 
 
 def _by_node(told: Sequence[NodeInfo], rows: Sequence[NodeRow]) -> dict[NodeId, NodeInfo]:

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from cyxcloud.core.settings import (
     AccessLogSettings,
     Address,
+    Classes,
     Duration,
     FleetSettings,
     InventorySettings,
@@ -74,6 +75,10 @@ class Settings(BaseSettings):
     profile: Profile | None = Field(
         default=None,
         description="DATA+PARITY shards of a chunk, fixed at the first start; default 10+4 (two disks 4+4, three 8+4).",
+    )
+    classes: Classes = Field(
+        default={},
+        description="DATA+PARITY shards of new objects by storage class, like STANDARD_IA = 10+6; others as `profile`.",
     )
     workers: int = Field(
         default=0, ge=0, le=MAX_WORKERS, description="Gateway processes; 0 means one for each processor core."

@@ -33,6 +33,10 @@ def _profile(value: str) -> str:
     return value
 
 
+def _upper(value: dict[str, str]) -> dict[str, str]:
+    return {name.upper(): each for name, each in value.items()}
+
+
 def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     for each in value:
         try:
@@ -84,6 +88,8 @@ Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]  # seconds
 Names = Annotated[tuple[str, ...], BeforeValidator(_list), NoDecode]
 Networks = Annotated[Names, AfterValidator(_networks)]
 Profile = Annotated[str, AfterValidator(_profile)]
+# By storage class; the environment gives its names in small letters.
+Classes = Annotated[dict[str, Profile], AfterValidator(_upper)]
 
 
 class TlsSettings(BaseModel):

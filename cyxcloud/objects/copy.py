@@ -1,8 +1,8 @@
 """Copies write no bytes where they can: the new version or part gets segments of its own on the same blobs.
 
-A blob is shared where source and target are under the same key, and neither is a customer's; else its bytes are
-encrypted anew into a blob of the target's (recoding.py). Of a shared one bytes are read, once, only for what cannot be
-derived: the ETag, checksum and CID of a range, or a checksum newly asked for.
+A blob is shared where source and target are under the same key, neither of them a customer's, and of one profile; else
+its bytes are encrypted anew into a blob of the target's (recoding.py). Of a shared one bytes are read, once, only for
+what cannot be derived: the ETag, checksum and CID of a range, or a checksum newly asked for.
 Between the read of the source's rows and the commit its blob may lose its last reference; the transaction then finds no
 row to count up, and the copy fails as if the source had not been there.
 """
@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from cyxcloud.core import checksums
 from cyxcloud.core.checksums import Algorithm, Hasher
+from cyxcloud.core.profile import Profile
 from cyxcloud.meta import blobs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import BlobGone
@@ -40,7 +41,7 @@ async def copy_object(
     store: Store, source: ObjectView, target: Target, attributes: Attributes, algorithm: Algorithm | None
 ) -> Stored:
     """`attributes` are the copy's headers and metadata; checksum and parts come from the source or are computed."""
-    content = await _whole(store, source, algorithm, target.sealing)
+    content = await _whole(store, source, target, algorithm)
     keeps_parts = content.taken is None and content.checksum == source.attributes.checksum
     parts = source.attributes.parts if keeps_parts else ()
     layout = layout_beside(parts, [each.length for each in content.segments])
@@ -62,10 +63,11 @@ async def copy_part(
     """Source bytes [start, end) become a part. Its ETag, modification time and checksum."""
     wanted = multipart.checksum_plan(target.upload).algorithm
     algorithm = Algorithm(wanted) if wanted else None
-    if shares_key(target.sealing, get.all_segments(store, source)):
+    profile = store.topology.profile_of(multipart.storage_class(target.upload))
+    if _may_share(store, get.all_segments(store, source), target.sealing, profile):
         content = await _range(store, source, span, algorithm)
     else:
-        content = await recoding.encrypt_anew(store, source, span, algorithm, target.sealing)
+        content = await recoding.encrypt_anew(store, source, span, algorithm, target.sealing, profile)
     row = multipart.new_part(store, target.upload, target.number, content)
 
     def commit(conn: Connection) -> None:
@@ -95,18 +97,29 @@ async def _change(store: Store, content: Content, commit: Callable[[Connection],
         raise
 
 
-async def _whole(store: Store, source: ObjectView, algorithm: Algorithm | None, sealing: Sealing) -> Content:
+async def _whole(store: Store, source: ObjectView, target: Target, algorithm: Algorithm | None) -> Content:
+    profile = store.topology.profile_of(target.storage_class)
     segments, checksum = get.all_segments(store, source), source.attributes.checksum
-    if not shares_key(sealing, segments):
+    if not _may_share(store, segments, target.sealing, profile):
         if algorithm is None and checksum is not None:
             algorithm = Algorithm(checksum.algorithm)
-        return await recoding.encrypt_anew(store, source, (0, source.version.size), algorithm, sealing)
+        return await recoding.encrypt_anew(store, source, (0, source.version.size), algorithm, target.sealing, profile)
     if algorithm is not None and (checksum is None or checksum.algorithm != algorithm.value):
         hasher = checksums.new_hasher(algorithm)
         async for piece in get.read_range(store, source, 0, source.version.size):
             await _feed(store, [hasher], piece)
         checksum = Checksum(algorithm.value, checksums.encode_digest(hasher.digest()))
     return Content(segments, source.version.etag, checksum)
+
+
+def _may_share(store: Store, segments: tuple[SegmentRow, ...], sealing: Sealing, profile: Profile | None) -> bool:
+    """Under the same key, and coded as the target's storage class is."""
+    if not shares_key(sealing, segments):
+        return False
+    if profile is None:
+        return True
+    found = (blobs.read(store.reader, each.blob) for each in segments if each.length)
+    return all(row is None or (row.k, row.m) == profile for row in found)
 
 
 async def _range(store: Store, source: ObjectView, span: tuple[int, int], algorithm: Algorithm | None) -> Content:

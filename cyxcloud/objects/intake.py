@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from cyxcloud.core.ids import BlobId
 from cyxcloud.core.keywrap import Mode
+from cyxcloud.core.profile import Profile
 from cyxcloud.meta import blobs, repairs
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BlobRow, ChunkRow, RepairRow, SegmentRow
@@ -52,8 +53,9 @@ class Taken:
         return self.segment.length
 
 
-async def take(store: Store, body: Body, sealing: Sealing = BY_KEYRING) -> Taken:
-    """Receives the body to its end. Raises what the body raises, QuorumLost, StorageFull, ObjectTooLarge."""
+async def take(store: Store, body: Body, sealing: Sealing = BY_KEYRING, profile: Profile | None = None) -> Taken:
+    """Receives the body to its end; its chunks are of that profile, else of the store's. Raises what the body raises,
+    QuorumLost, StorageFull, ObjectTooLarge."""
     if store.room is not None:
         store.room.assert_left()
     if body.length is not None:
@@ -64,7 +66,7 @@ async def take(store: Store, body: Body, sealing: Sealing = BY_KEYRING) -> Taken
             got = await body.fill(memoryview(buffer))
             await body.drain()
             return _take_small(store, body, sealing, memoryview(buffer)[:got])
-    return await _Intake(store, body, sealing).run()
+    return await _Intake(store, body, sealing, profile).run()
 
 
 def _take_small(store: Store, body: Body, sealing: Sealing, plaintext: memoryview) -> Taken:
@@ -82,10 +84,10 @@ def _take_small(store: Store, body: Body, sealing: Sealing, plaintext: memoryvie
 class _Intake:
     """One body of more than a few KiB. The buffer of a chunk is filled while the one before is digested and encoded."""
 
-    def __init__(self, store: Store, body: Body, sealing: Sealing) -> None:
+    def __init__(self, store: Store, body: Body, sealing: Sealing, profile: Profile | None) -> None:
         self._store, self._body, self._sealing = store, body, sealing
         self._dek = store.data_keys.new()
-        self._sink = BlobSink(store.plane, store.new_blob(), self._dek)
+        self._sink = BlobSink(store.plane, store.new_blob(), self._dek, profile)
         self._digesting: asyncio.Future[None] | None = None
         self._size = 0
 

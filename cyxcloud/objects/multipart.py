@@ -119,7 +119,7 @@ async def put_part(
     store: Store, upload: UploadRow, number: int, body: Body, sealing: Sealing = BY_KEYRING
 ) -> tuple[str, Checksum | None]:
     """Its ETag and checksum. Raises NoSuchUpload where the upload ended meanwhile."""
-    taken = await intake.take(store, body, sealing)
+    taken = await intake.take(store, body, sealing, store.topology.profile_of(storage_class(upload)))
     content = Content((taken.segment,), taken.etag, taken.digests.checksum)
     row = new_part(store, upload, number, content)
 

@@ -62,7 +62,7 @@ async def put_object(
 ) -> Stored:
     """`also` is done in the same transaction. Raises PreconditionFailed, NoSuchKey (If-Match on nothing), BucketGone,
     QuorumLost, and what the body and `also` raise."""
-    taken = await intake.take(store, body, target.sealing)
+    taken = await intake.take(store, body, target.sealing, store.topology.profile_of(target.storage_class))
     checksum = taken.digests.checksum
     if checksum is not None or target.sealing.encryption is not None:
         attributes = replace(attributes, checksum=checksum, encryption=target.sealing.encryption)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
-from cyxcloud.meta import nodes, placements
+from cyxcloud.core.profile import Profile
+from cyxcloud.meta import nodes, placements, profiles
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
 from cyxcloud.shards.placement import Placement, PlacementPool
@@ -19,6 +20,7 @@ class Topology:
         self._pool = pool
         self._numbers: dict[NodeNumber, NodeId] = {}
         self._placements: dict[PlacementId, Placement] = {}
+        self._classes: dict[str, Profile] = {}
         self.nodes: list[NodeRow] = []
         self.replaced: frozenset[PlacementId] = frozenset()  # their chunks are moving, or have moved, to a successor
         self.refresh()
@@ -28,10 +30,18 @@ class Topology:
         with self._reader.snapshot():
             self.nodes = nodes.read_all(self._reader)
             rows = placements.read_all(self._reader)
+            self._classes = profiles.read_all(self._reader)
         self._numbers = {node.number: node.node_id for node in self.nodes}
         self._placements = {row.id: self._placement(row) for row in rows}
         self.replaced = frozenset(row.id for row in rows if row.state is PlacementState.REPLACED)
-        self._pool.replace([self._placements[row.id] for row in rows if row.state is PlacementState.OPEN])
+        default = self._classes.get(profiles.DEFAULT)
+        self._pool.replace([self._placements[row.id] for row in rows if row.state is PlacementState.OPEN], default)
+
+    def profile_of(self, storage_class: str) -> Profile | None:
+        """What new objects of this class are written with; None where the store's own profile is all there is."""
+        if len(self._classes) <= 1:
+            return None
+        return self._classes.get(storage_class) or self._classes[profiles.DEFAULT]
 
     def placement(self, wanted: PlacementId) -> Placement:
         found = self._placements.get(wanted)

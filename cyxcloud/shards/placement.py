@@ -1,8 +1,8 @@
 """The pool of open placements that a writer picks from.
 
-A placement is an immutable list of k+m nodes, published by the coordinator; writing inserts none. Picking takes the
-better of two random ones: fewer nodes that cannot be written to now, then the less loaded. A placement that could not
-reach the write quorum is not picked.
+A placement is an immutable list of k+m nodes, published by the coordinator; writing inserts none. All chunks of a blob
+are of one profile, so one is picked among the placements of that: the better of two random ones, with fewer nodes that
+cannot be written to now, then the less loaded. A placement that could not reach the write quorum is not picked.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cyxcloud.core.ids import NodeId, PlacementId
+from cyxcloud.core.profile import Profile
 from cyxcloud.shards.hosts import HostMap
 
 
@@ -37,6 +38,10 @@ class Placement:
         assert len(self.nodes) == len(self.node_set) == self.k + self.m
 
     @property
+    def profile(self) -> Profile:
+        return Profile(self.k, self.m)
+
+    @property
     def quorum(self) -> int:
         return write_quorum(self.k, self.m)
 
@@ -49,23 +54,30 @@ class PlacementPool:
     def __init__(self, hosts: HostMap, placements: Iterable[Placement] = (), rng: random.Random | None = None) -> None:
         self._hosts = hosts
         self._random = rng or random.SystemRandom()
-        self._placements: list[Placement] = []
+        self._placements: dict[Profile, list[Placement]] = {}
+        self._default = Profile(0, 0)
         self._load: dict[NodeId, int] = {}
         self.replace(placements)
 
-    def replace(self, placements: Iterable[Placement]) -> None:
-        """Take over the pool that the coordinator now publishes."""
-        self._placements = list(placements)
+    def replace(self, placements: Iterable[Placement], default: Profile | None = None) -> None:
+        """Take over the pools that the coordinator now publishes. `default`: the profile of a writer that asks for
+        none; without it, that of the first placement."""
+        pools: dict[Profile, list[Placement]] = {}
+        for each in placements:
+            pools.setdefault(each.profile, []).append(each)
+        self._placements = pools
+        self._default = default or next(iter(pools), self._default)
 
     @property
     def is_published(self) -> bool:
         """False before the store has had nodes enough for its profile."""
-        return bool(self._placements)
+        return self._default in self._placements
 
-    def pick(self, exclude: Placement | None = None) -> Placement:
+    def pick(self, exclude: Placement | None = None, profile: Profile | None = None) -> Placement:
         """A placement that can be written to; the excluded one only where it is the last."""
         writable = self._hosts.writable
-        open_ones = self._placements
+        wanted = profile or self._default
+        open_ones = self._placements.get(wanted, [])
         if len(open_ones) > 2:
             # SystemRandom's choice costs a system call; two indexes come cheaper from one random number.
             chosen = [open_ones[int(self._random.random() * len(open_ones))] for _ in range(2)]
@@ -74,7 +86,7 @@ class PlacementPool:
                 return best
         best = self._best(open_ones, writable, exclude) or self._best(open_ones, writable, None)
         if best is None:
-            raise NoPlacement(f"none of {len(open_ones)} open placements can be written to")
+            raise NoPlacement(f"none of {len(open_ones)} open placements of {wanted} can be written to")
         return best
 
     def began(self, placement: Placement) -> None:

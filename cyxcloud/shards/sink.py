@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 
 from cyxcloud.core.ids import BlobId
+from cyxcloud.core.profile import Profile
 from cyxcloud.shards.frames import BlobCipher, Buffer, sealed_size
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.writer import ChunkSend, WrittenChunk, encode, find_placement
@@ -21,10 +22,10 @@ ABANDON_SECONDS = 2.0
 
 
 class BlobSink:
-    def __init__(self, plane: DataPlane, blob: BlobId, dek: bytes) -> None:
+    def __init__(self, plane: DataPlane, blob: BlobId, dek: bytes, profile: Profile | None = None) -> None:
         self.blob = blob
         self.cipher = BlobCipher(blob, dek)
-        self._plane = plane
+        self._plane, self._profile = plane, profile
         self._room = asyncio.Semaphore(plane.limits.chunks_in_flight)
         self._tasks: list[asyncio.Task[WrittenChunk]] = []
         self._failed: BaseException | None = None
@@ -80,7 +81,7 @@ class BlobSink:
         self, index: int, buffer: bytearray, length: int, reading: asyncio.Future[None] | None
     ) -> WrittenChunk:
         plane = self._plane
-        placement = await find_placement(plane)
+        placement = await find_placement(plane, self._profile)
         coded = sealed_size(length) * len(placement.nodes) // placement.k
         await plane.sending.reserve(coded)
         try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from cyxcloud.core.ids import BlobId, PlacementId
+from cyxcloud.core.profile import Profile
 from cyxcloud.shards.chunk import EncodedChunk, coded_size, encode_chunk
 from cyxcloud.shards.erasure import codec
 from cyxcloud.shards.frames import FRAME_BYTES, BlobCipher, Buffer
@@ -53,9 +54,11 @@ class WrittenChunk:
     missing: tuple[int, ...]  # shards that are not known to be durable: repair entries
 
 
-async def store_chunk(plane: DataPlane, cipher: BlobCipher, index: int, plaintext: Buffer) -> WrittenChunk:
+async def store_chunk(
+    plane: DataPlane, cipher: BlobCipher, index: int, plaintext: Buffer, profile: Profile | None = None
+) -> WrittenChunk:
     """Encode a chunk and make it durable, at once: for a blob of one small chunk. Others go through a BlobSink."""
-    placement = await find_placement(plane)
+    placement = await find_placement(plane, profile)
     encoded = await encode(plane, cipher, index, plaintext, placement)
     try:
         return await ChunkSend(plane, cipher.blob, index, encoded).run(placement)
@@ -63,12 +66,12 @@ async def store_chunk(plane: DataPlane, cipher: BlobCipher, index: int, plaintex
         encoded.release()
 
 
-async def find_placement(plane: DataPlane, tried: Placement | None = None) -> Placement:
+async def find_placement(plane: DataPlane, profile: Profile | None = None, tried: Placement | None = None) -> Placement:
     """One that can be written to, waiting a little for a host that is only restarting."""
     until: float | None = None
     while True:
         try:
-            return plane.pool.pick(exclude=tried)
+            return plane.pool.pick(tried, profile)
         except NoPlacement as error:
             if not plane.pool.is_published:
                 raise NoNodesYet("no placement is open") from error
@@ -122,7 +125,7 @@ class ChunkSend:
     async def run(self, placement: Placement) -> WrittenChunk:
         statuses = await self._try(placement)
         if _durable(statuses) < placement.quorum:
-            placement = await find_placement(self.plane, placement)
+            placement = await find_placement(self.plane, placement.profile, placement)
             statuses = await self._try(placement)
         durable = _durable(statuses)
         if durable < placement.quorum:

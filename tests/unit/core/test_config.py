@@ -45,6 +45,15 @@ def test_list_is_written_with_commas_in_the_environment(tmp_path: Path, monkeypa
     assert config.load(tmp_path).domains == ("s3.example.org", "s3.local")
 
 
+def test_profiles_of_storage_classes_by_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text('[classes]\nGLACIER = "10+6"\nSTANDARD_IA = "2+1"\n')
+    monkeypatch.setenv("CYXCLOUD_CLASSES__STANDARD_IA", "4+2")
+    assert config.load(tmp_path).classes == {"GLACIER": "10+6", "STANDARD_IA": "4+2"}
+    monkeypatch.setenv("CYXCLOUD_CLASSES__STANDARD_IA", "4-2")
+    with pytest.raises(ConfigError, match=r"DATA\+PARITY"):
+        config.load(tmp_path)
+
+
 def test_list_in_the_file(tmp_path: Path) -> None:
     assert config.load(write(tmp_path, 'domains = ["s3.example.org"]')).domains == ("s3.example.org",)
 

@@ -7,6 +7,7 @@ import pytest
 
 from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.ids import NodeId, PlacementId
+from cyxcloud.core.profile import Profile
 from cyxcloud.shards.hosts import HostMap
 from cyxcloud.shards.placement import NoPlacement, Placement, PlacementPool, write_quorum
 from cyxcloud.wire.memory import MemoryHost
@@ -84,3 +85,17 @@ def test_the_one_tried_before_is_taken_only_where_it_is_the_last() -> None:
 def test_an_empty_pool_has_none() -> None:
     with pytest.raises(NoPlacement):
         PlacementPool(HostMap(ManualClock())).pick()
+
+
+def test_one_is_picked_of_the_profile_that_is_asked_for() -> None:
+    host = MemoryHost(8)
+    nodes = list(host.nodes)
+    wide = [Placement(PlacementId(at), 4, 2, tuple((nodes[at:] + nodes[:at])[:6])) for at in range(4)]
+    narrow = [Placement(PlacementId(at + 9), 2, 1, tuple((nodes[at:] + nodes[:at])[:3])) for at in range(4)]
+    pool = PlacementPool(HostMap(ManualClock(), [host]), (), random.Random(3))
+    pool.replace([*narrow, *wide], Profile(4, 2))
+    assert {pool.pick().profile for _ in range(40)} == {Profile(4, 2)}
+    assert {pool.pick(profile=Profile(2, 1)).profile for _ in range(40)} == {Profile(2, 1)}
+    assert pool.pick(wide[0], Profile(4, 2)).profile == Profile(4, 2)
+    with pytest.raises(NoPlacement, match=r"10\+6"):
+        pool.pick(profile=Profile(10, 6))

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from cyxcloud.core.ids import BlobId, ShardId
+from cyxcloud.core.ids import BlobId, PlacementId, ShardId
 from cyxcloud.shards.frames import CHUNK_BYTES, BlobCipher
+from cyxcloud.shards.placement import Placement
 from cyxcloud.shards.sink import BlobSink
 from cyxcloud.shards.slots import Slots
 from cyxcloud.shards.writer import QuorumLost, ShardConflict, store_chunk
@@ -71,6 +72,18 @@ async def test_a_node_without_host_is_a_missing_shard() -> None:
     with rig(hosts=14, nodes_each=1) as plane:
         plane.with_hosts(list(plane.memory[1:]))
         assert (await store_chunk(plane.plane, plane.cipher(), 0, b"data")).missing == (0,)
+
+
+async def test_the_second_try_is_of_the_profile_that_the_chunk_is_coded_in() -> None:
+    with rig(hosts=28, nodes_each=1) as plane:
+        first, second = plane.placements[0], plane.placements[14]
+        narrow = [Placement(PlacementId(90 + at), 4, 2, second.nodes[at : at + 6]) for at in range(6)]
+        plane.plane.pool.replace([first, second, *narrow])
+        plane.plane.pool.began(second)
+        for node in first.nodes[:3]:
+            plane.host_of(node).available = False
+        chunk = await store_chunk(plane.plane, plane.cipher(), 0, b"data", first.profile)
+        assert chunk.placement == second.id
 
 
 async def test_below_the_quorum_another_placement_is_tried_with_the_same_shards() -> None:
