@@ -7,6 +7,7 @@ is refused. What is refused says why, but never whether a token that does not ex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from cyxcloud.core.clock import Clock
 from cyxcloud.core.identity import PUBLIC_KEY_BYTES, is_small_order, node_id_of
 from cyxcloud.core.ids import NodeId, NodeNumber
 from cyxcloud.core.settings import FleetSettings
-from cyxcloud.meta import cluster, denials, join_tokens, nodes
+from cyxcloud.meta import cluster, denials, join_tokens, node_events, nodes
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.join_tokens import JoinTokenRow
@@ -30,6 +31,13 @@ from fleet.storeclock import CoordinatorClock
 log = structlog.get_logger(__name__)
 
 MAX_NAME = 63
+MAX_PORT = 1 << 16
+MAX_CAPACITY = 1 << 60
+JOINED = "joined"
+_WORD = re.compile(rf"[A-Za-z0-9._-]{{0,{MAX_NAME}}}")
+_NO_NAME = re.compile(r"[^A-Za-z0-9._-]")  # a node's folder takes no others
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+_UNKNOWN = "this token is not known here; ask for a new one: cyxcloud node token"
 
 
 class Refused(Exception):
@@ -51,8 +59,11 @@ class Enrolment:
 
     async def join(self, request: JoinRequest) -> JoinAnswer:
         """Raises Refused."""
+        _check_words(request)
         token, public_key = _token_and_key(request)
         self._check_clock(request.time_ms)
+        if join_tokens.read(self.reader, token) is None:  # strangers do not take the writer's turns
+            raise Refused(_UNKNOWN)
         if not is_proven(public_key, token, request.time_ms, _hex(request.proof)):
             raise Refused("the request is not signed by the key that it wants certified")
         now_ms = self.clock.now_ms()
@@ -63,9 +74,7 @@ class Enrolment:
             incarnation=self.known.incarnation.hex(),
             coordinator_public_key=self.coordinator_key.public_key().public_bytes_raw().hex(),
             name=row.name,
-            number=row.number,
             certificate=self._certify(public_key, Role.NODE),
-            server_time_ms=self.system.now_ms(),
         )
 
     def renew(self, peer: Peer) -> str:
@@ -96,9 +105,11 @@ class Enrolment:
     def _admit(self, conn: Connection, request: JoinRequest, token: bytes, public_key: bytes, now_ms: int) -> NodeRow:
         found = join_tokens.read(conn, token)
         if found is None:
-            raise Refused("this token is not known here; ask for a new one: cyxcloud node token")
+            raise Refused(_UNKNOWN)
         rows, node_id = nodes.read_all(conn), node_id_of(public_key)
         mine = next((row for row in rows if row.node_id == node_id), None)
+        if node_id in denials.read_all(conn):
+            raise Refused("this key is denied; a new node has a key of its own")
         if found.used_at_ms is not None:
             if mine is None or mine.number != found.node:
                 raise Refused("this token was used by another node; each joins with one of its own")
@@ -109,6 +120,13 @@ class Enrolment:
             raise Refused(f"this key is a node already, {mine.name}; a new node has a key of its own")
         row = self._new_row(request, found, public_key, rows, now_ms)
         nodes.upsert(conn, row)
+        said = {
+            "name": row.name,
+            "address": row.address,
+            "standing": row.standing,
+            "version": request.version[:MAX_NAME],
+        }
+        node_events.record(conn, row.number, now_ms, JOINED, said)
         assert join_tokens.use(conn, token, row.number, now_ms), "it was free in this transaction"
         cluster.bump(conn, Epoch.TOPOLOGY)
         return row
@@ -153,7 +171,7 @@ def _token_and_key(request: JoinRequest) -> tuple[bytes, bytes]:
 
 def _again(conn: Connection, row: NodeRow, request: JoinRequest) -> NodeRow:
     """The answer was lost, or the node moved to another address before it ever served."""
-    if row.state == GONE:
+    if row.state == GONE or row.standing == DISQUALIFIED:
         raise Refused("this node has left the fleet; ask for a new token: cyxcloud node token")
     if row.address != request.address:
         nodes.set_address(conn, row.number, request.address)
@@ -163,11 +181,24 @@ def _again(conn: Connection, row: NodeRow, request: JoinRequest) -> NodeRow:
 
 def _name(wanted: str, node_id: NodeId, rows: Sequence[NodeRow]) -> str:
     """As the node wants to be called, or with a piece of its id where that name is taken."""
-    kept = "".join(each if each.isalnum() or each in "._-" else "-" for each in wanted)[: MAX_NAME - 9].strip("._-")
+    kept = _NO_NAME.sub("-", wanted)[: MAX_NAME - 9].strip("._-")
     name = kept or "node"
     if kept and name not in {row.name for row in rows}:
         return name
     return f"{name}-{node_id.hex()[:8]}"
+
+
+def _check_words(request: JoinRequest) -> None:
+    """What a stranger says of itself is shown to operators and dialled by gateways."""
+    for name, said in (("zone", request.zone), ("operator", request.operator), ("region", request.region)):
+        if not _WORD.fullmatch(said):
+            raise Refused(f"{name}: {said[:MAX_NAME]!r} is not at most {MAX_NAME} of A-Z a-z 0-9 . _ -")
+    host, colon, port = request.address.rpartition(":")
+    dialled = bool(_HOST.fullmatch(host)) and port.isdecimal() and 0 < int(port[:6]) < MAX_PORT
+    if request.address and not (colon and dialled):
+        raise Refused(f"{request.address[:MAX_NAME]!r} is no HOST:PORT by which this node can be reached")
+    if not 0 <= request.capacity_bytes < MAX_CAPACITY:
+        raise Refused("the capacity is no number of bytes that a node can have")
 
 
 def _hex(text: str) -> bytes:

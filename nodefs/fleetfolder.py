@@ -23,10 +23,12 @@ DENIED = Path("metadata") / "denied.json"
 
 @dataclass(frozen=True, slots=True)
 class FleetFile:
-    """`url` is the fleet's listener; `listen` HOST:PORT where this node serves shards, empty where it only dials."""
+    """`url` is the fleet's listener; `listen` HOST:PORT where this node serves shards, empty where it only dials.
+    `token`: the hash of the one that it joined with, used up long since."""
 
     url: str
     listen: str
+    token: str = ""
 
     def encode(self) -> bytes:
         return json.dumps({"format": 1, **asdict(self)}, indent=2).encode() + b"\n"
@@ -36,7 +38,7 @@ def read_fleet(root: Path) -> FleetFile:
     """Raises FolderUnusable."""
     try:
         fields = json.loads((root / FLEET).read_text())
-        return FleetFile(str(fields["url"]), str(fields["listen"]))
+        return FleetFile(str(fields["url"]), str(fields["listen"]), str(fields["token"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderUnusable(
             f"{root}: no node of a fleet here ({error}); make one with `cyxcloud node init`"

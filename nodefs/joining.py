@@ -14,11 +14,12 @@ from pathlib import Path
 
 import aiohttp
 
-from cyxcloud.core.certificates import fingerprint, joining_context
+from cyxcloud.core.certificates import fingerprint
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.durable import DISK, Disk, make_dirs
 from cyxcloud.core.identity import IdentityDamaged, NodeIdentity
 from cyxcloud.core.version import SOFTWARE
+from cyxcloud.wire.fleetpeer import first_context
 from cyxcloud.wire.joining import (
     AUTHORITY_PATH,
     JOIN_PATH,
@@ -31,7 +32,8 @@ from cyxcloud.wire.joining import (
     prove,
 )
 from cyxcloud.wire.status import WireError
-from nodefs.fleetfolder import AUTHORITY, CERTIFICATE, FLEET, FleetFile
+from nodefs.fleetfolder import AUTHORITY, CERTIFICATE, FLEET, FleetFile, read_fleet
+from nodefs.folder import FolderUnusable, read_marker
 from nodefs.provision import create_node
 
 _SECONDS = 30.0
@@ -58,9 +60,11 @@ class Wish:
 
 async def join(wish: Wish, clock: Clock, disk: Disk = DISK) -> JoinAnswer:
     """Raises NotJoined; nothing half-made is left but the key, which the next attempt uses."""
-    if wish.root.exists() and any(wish.root.iterdir()):
-        raise NotJoined(f"{wish.root} is not empty; give a folder that is, or is not there yet")
     kept = wish.root.parent / f".{wish.root.name}.joining"
+    if wish.root.exists() and any(wish.root.iterdir()):
+        answer = _joined_before(wish)
+        shutil.rmtree(kept, ignore_errors=True)
+        return answer
     identity = _identity(kept / "identity", disk)
     authority, answer = await _ask(wish, identity, clock)
     if wish.root.exists():
@@ -75,7 +79,7 @@ async def join(wish: Wish, clock: Clock, disk: Disk = DISK) -> JoinAnswer:
             capacity_bytes=wish.capacity_bytes,
             identity=kept / "identity",
             files={
-                FLEET: FleetFile(wish.url, wish.listen).encode(),
+                FLEET: FleetFile(wish.url, wish.listen, wish.token.hash.hex()).encode(),
                 str(AUTHORITY): authority,
                 str(CERTIFICATE): answer.certificate.encode(),
             },
@@ -85,6 +89,26 @@ async def join(wish: Wish, clock: Clock, disk: Disk = DISK) -> JoinAnswer:
         raise NotJoined(f"{wish.root} cannot be made: {error}") from error
     shutil.rmtree(kept, ignore_errors=True)
     return answer
+
+
+def _joined_before(wish: Wish) -> JoinAnswer:
+    """What was answered, where it was this very token that made the node that stands there."""
+    try:
+        marker, fleet = read_marker(wish.root), read_fleet(wish.root)
+        certificate = (wish.root / CERTIFICATE).read_text()
+    except (FolderUnusable, OSError) as error:
+        raise NotJoined(f"{wish.root} is not empty; give a folder that is, or is not there yet") from error
+    if fleet.token != wish.token.hash.hex():
+        raise NotJoined(
+            f"{wish.root} holds the node {marker.name}, which has joined: cyxcloud node run --root {wish.root}"
+        )
+    return JoinAnswer(
+        cluster_id=marker.cluster_id.hex(),
+        incarnation=marker.incarnation.hex(),
+        coordinator_public_key=marker.coordinator_public_key.hex(),
+        name=marker.name,
+        certificate=certificate,
+    )
 
 
 def _identity(folder: Path, disk: Disk) -> NodeIdentity:
@@ -105,7 +129,7 @@ async def _ask(wish: Wish, identity: NodeIdentity, clock: Clock) -> tuple[bytes,
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             authority = await _authority(session, wish)
-            context = joining_context(authority)
+            context = first_context(authority)
             time_ms = clock.now_ms()
             request = JoinRequest(
                 secret=wish.token.secret.hex(),
@@ -137,7 +161,7 @@ async def _authority(session: aiohttp.ClientSession, wish: Wish) -> bytes:
     """The fleet's own certificate, from whoever has it: it is the hash in the token that makes it the right one."""
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    async with session.get(wish.url + AUTHORITY_PATH, ssl=anybody) as response:
+    async with session.get(wish.url + AUTHORITY_PATH, ssl=anybody, allow_redirects=False) as response:
         found = await response.content.read(MAX_MESSAGE_BYTES)
     try:
         if fingerprint(found) == wish.token.pin:

@@ -137,6 +137,7 @@ class TlsIdentity:
         """`demand_client` False also lets those in who have no certificate yet."""
         context = self._context(ssl.PROTOCOL_TLS_SERVER)
         context.verify_mode = ssl.CERT_REQUIRED if demand_client else ssl.CERT_OPTIONAL
+        context.num_tickets = 0  # a session taken up again would not look at dates
         return context
 
     def client_context(self) -> ssl.SSLContext:

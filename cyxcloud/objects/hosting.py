@@ -1,8 +1,8 @@
 """The hosts that a process stores and reads shards at: those of this box, and one for each node on another.
 
 It is a sequence that changes: whoever goes through it sees the hosts of that moment. Nodes come and go by the topology
-epoch; a node that left, or was disqualified, is not dialled any more. A host on another box is believed about its own
-node alone, whatever it says it serves.
+epoch; a node that left, was disqualified or whose key is denied is not dialled any more. A host on another box is
+believed about its own node alone, whatever it says it serves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import overload
 
 from cyxcloud.core.certificates import TlsIdentity
 from cyxcloud.core.ids import NodeId
-from cyxcloud.meta import cluster, nodes
+from cyxcloud.meta import cluster, denials, nodes
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import DISQUALIFIED, GONE, NodeRow
 from cyxcloud.wire.client import HostClient
@@ -30,7 +30,7 @@ class Hosting(Sequence[ShardHost]):
         self._local = tuple(local)
         self._remote: dict[NodeId, tuple[str, HostClient]] = {}
         self._hosts: tuple[ShardHost, ...] = self._local
-        self._topology = -1
+        self._epochs = (-1, -1)
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -40,11 +40,13 @@ class Hosting(Sequence[ShardHost]):
 
     async def sync(self) -> bool:
         """Follow the node table; True where the hosts are others than before."""
-        topology = cluster.epochs(self._reader).topology
-        if topology == self._topology:
+        epochs = cluster.epochs(self._reader)
+        if (epochs.topology, epochs.trust) == self._epochs:
             return False
-        self._topology = topology
-        wanted = {row.node_id: row.address for row in nodes.read_all(self._reader) if _is_dialled(row)}
+        self._epochs = epochs.topology, epochs.trust
+        denied = denials.read_all(self._reader)
+        rows = [row for row in nodes.read_all(self._reader) if _is_dialled(row) and row.node_id not in denied]
+        wanted = {row.node_id: row.address for row in rows}
         gone = [node for node, (address, _) in self._remote.items() if wanted.get(node) != address]
         for node in gone:
             self._end(self._remote.pop(node)[1])

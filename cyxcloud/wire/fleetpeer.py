@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 
-from cyxcloud.core.certificates import Peer, Role, TlsIdentity, Untrusted, peer_of
+from cyxcloud.core.certificates import Peer, Role, TlsIdentity, Untrusted, joining_context, peer_of
 
 
 class _CoordinatorOnly(ssl.SSLObject):
@@ -24,5 +24,12 @@ class _CoordinatorOnly(ssl.SSLObject):
 
 def coordinator_context(identity: TlsIdentity) -> ssl.SSLContext:
     context = identity.client_context()
+    context.sslobject_class = _CoordinatorOnly
+    return context
+
+
+def first_context(authority_pem: bytes) -> ssl.SSLContext:
+    """For who has no certificate yet: a join token is a secret, and no other node may have it either."""
+    context = joining_context(authority_pem)
     context.sslobject_class = _CoordinatorOnly
     return context

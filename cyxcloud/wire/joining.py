@@ -87,9 +87,7 @@ class JoinAnswer:
     incarnation: str
     coordinator_public_key: str
     name: str
-    number: int
     certificate: str
-    server_time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
