@@ -32,9 +32,10 @@ from cyxcloud.core.certificates import Authority, Role, TlsIdentity
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.identity import NodeIdentity, node_id_of
 from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.core.profile import Profile
 from cyxcloud.core.settings import FleetSettings
 from cyxcloud.core.worker import Runner
-from cyxcloud.meta import cluster, heartbeats, nodes, placements
+from cyxcloud.meta import cluster, heartbeats, nodes, placements, profiles
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.database import Database
 from cyxcloud.meta.rows import ClusterRow, NodeRow, PlacementRow, PlacementState
@@ -120,6 +121,7 @@ def fill(conn: Connection, count: int) -> None:
                 public_key=identity.public_key,
             ),
         )
+    profiles.create(conn, Profile(10, 4))
     members = tuple(NodeNumber(number) for number in range(1, 15))
     placements.add(conn, [PlacementRow(PlacementId(1), 10, 4, members, PlacementState.OPEN, None)])
 

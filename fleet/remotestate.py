@@ -24,6 +24,8 @@ LATE = "its heartbeats are late"
 SILENT = "sends no heartbeats"
 NOT_YET = "has not reported yet"
 UNREACHABLE = "reports, but cannot be reached"
+# A connection that broke is there again in a moment; a new pool for everybody, twice, would be the price of each.
+BLINK_MS = 1000
 _STATES = {NodeState.UP: UP, NodeState.DOWN: DOWN, NodeState.READ_ONLY: READ_ONLY, NodeState.LOST: LOST}
 
 
@@ -61,6 +63,8 @@ def seen(row: NodeRow, told: Told, limits: Limits, versions: VersionPolicy) -> S
     stays_down = row.state in {DOWN, LOST} and (heard_ms is None or alive is Liveness.WARNING or told.info is None)
     if beat is None or stays_down:
         return Seen(row.state, told.refusal or row.reason)
+    if told.info is None and told.unreachable_ms < BLINK_MS and alive is Liveness.ONLINE:
+        return Seen(row.state, row.reason)
     if alive is Liveness.WARNING:
         return Seen(READ_ONLY, told.refusal or LATE)
     against = told.refusal or versions.against(beat.heartbeat, told.store_ms)
@@ -68,8 +72,8 @@ def seen(row: NodeRow, told: Told, limits: Limits, versions: VersionPolicy) -> S
 
 
 def _reporting(told: Told, against: str, limits: Limits) -> Seen:
-    """Of one that reports in time. Where nobody reaches it writes stop at once; it is down when that lasted as long as
-    it may be silent."""
+    """Of one that reports in time. Where nobody reaches it writes stop; it is down when that lasted as long as it may
+    be silent."""
     if told.info is None:
         return Seen(DOWN if told.unreachable_ms >= limits.offline_after_ms else READ_ONLY, UNREACHABLE)
     if told.info.state is not NodeState.UP:
@@ -83,5 +87,5 @@ def holds_until_ms(told: Told, limits: Limits) -> float:
     since_ms = max(heard_ms, told.listening_since_ms)
     ends = [since_ms + limits.warning_after_ms, since_ms + limits.offline_after_ms]
     if told.info is None:
-        ends.append(told.now_ms - told.unreachable_ms + limits.offline_after_ms)
+        ends += [told.now_ms - told.unreachable_ms + after for after in (BLINK_MS, limits.offline_after_ms)]
     return min((each for each in ends if each > told.now_ms), default=math.inf)

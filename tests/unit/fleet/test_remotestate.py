@@ -117,9 +117,9 @@ async def test_node_that_reports_but_cannot_be_reached_takes_no_writes_then_is_d
     box = remote.boxes[0]
     await up(remote)
     box.host.available = False
-    await report(remote, 10, *remote.boxes)
+    await report(remote, 20, *remote.boxes)
     assert remote.told(box) == ("read-only", remotestate.UNREACHABLE)
-    await report(remote, 300, *remote.boxes)
+    await report(remote, 290, *remote.boxes)
     assert remote.told(box) == ("down", remotestate.UNREACHABLE)
     box.host.available = True
     await report(remote, 10, *remote.boxes)
@@ -169,6 +169,24 @@ async def test_rows_are_read_when_they_changed_and_not_each_second(
     reads.clear()
     await remote.look()
     assert len(reads) == 1
+
+
+async def test_connection_that_breaks_for_a_moment_changes_nothing(remote: Remote) -> None:
+    box = remote.boxes[0]
+    await up(remote)
+    for _ in range(3):
+        box.host.available = False
+        await remote.look()
+        remote.fleet.clock.advance(0.9)
+        await remote.look()
+        assert remote.told(box) == ("up", "")
+        box.host.available = True
+        await remote.look()
+    box.host.available = False
+    await remote.look()
+    remote.fleet.clock.advance(1.0)
+    await remote.look()
+    assert remote.told(box) == ("read-only", remotestate.UNREACHABLE)
 
 
 async def test_what_the_host_says_of_its_node_counts(remote: Remote) -> None:
