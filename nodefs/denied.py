@@ -29,6 +29,10 @@ class Denied:
         self.epoch, self.keys = _read(path)
         self._fetching: asyncio.Task[None] | None = None
 
+    @property
+    def is_asking(self) -> bool:
+        return self._fetching is not None
+
     def heard(self, epoch: int, identity: TlsIdentity) -> None:
         if epoch != self.epoch and self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch(identity))
