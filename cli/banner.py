@@ -19,8 +19,8 @@ def _summary(home: Home, opened: Opened, endpoint: str, fleet_url: str) -> str:
     lines = [
         f"CyxCloud serves {endpoint}",
         f"  data        {folders}",
-        f"  nodes       {_nodes(opened)}, profile {opened.profile.k}+{opened.profile.m}",
-        f"  survives    the loss of {_count(opened.survives.nodes, 'node')}, {_count(opened.survives.disks, 'disk')}",
+        f"  nodes       {_nodes(opened)}, profile {opened.profile}",
+        f"  survives    the loss of {opened.survives}",
     ]
     lines += [f"  fleet       nodes join at {fleet_url}; `cyxcloud node token` lets one in"] if fleet_url else []
     return "\n".join([*lines, *(f"  note        {note}" for note in opened.notes)])
@@ -65,7 +65,3 @@ Paste into a shell:
 
   # boto3
   python3 -c "import boto3; print(boto3.client('s3', endpoint_url='{endpoint}').list_buckets()['Buckets'])\""""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from cli.disk_changes import Leaving, add_disk, begin_removal, cancel_removal, c
 from cli.home import is_running
 from cli.options import CommandError, DataOption, JsonOption, explained, home_of, show, table
 from cli.store import Store, open_existing
+from cli.survival import Survival
 from cyxcloud.meta import nodes
 from cyxcloud.meta.rows import GONE, NodeRow
 
@@ -99,7 +101,7 @@ def remove(
         "disk": leaving.nodes[0].disk,
         "removed": removed,
         "chunks_left": left,
-        "survives": {"nodes": leaving.survives.nodes, "disks": leaving.survives.disks},
+        "survives": asdict(leaving.survives),
     }
     show(value, as_json=as_json, text=lambda console: _print(console, value))
 
@@ -142,5 +144,4 @@ def _print(console: Console, value: dict[str, Any]) -> None:
         console.print(f"{value['disk']} is empty and no longer part of the store: it may be taken out")
     else:
         console.print(f"{value['chunks_left']} chunks are still on {value['disk']}; give the command again")
-    survives = value["survives"]
-    console.print(f"without it the store survives the loss of {survives['nodes']} nodes, {survives['disks']} disks")
+    console.print(f"without it the store survives the loss of {Survival(**value['survives'])}")

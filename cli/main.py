@@ -18,6 +18,7 @@ from cli import (
     meta,
     nodes,
     object_health,
+    placement,
     policy,
     scrub,
     status,
@@ -48,6 +49,7 @@ app.add_typer(keyring_commands.app, name="keys")
 app.add_typer(nodes.app, name="node")
 app.add_typer(disks.app, name="disk")
 app.add_typer(object_health.app, name="object")
+app.add_typer(placement.app, name="placement")
 app.add_typer(policy.app, name="policy")
 app.add_typer(scrub.app, name="scrub")
 app.add_typer(webhooks.app, name="webhook")

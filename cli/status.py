@@ -19,7 +19,7 @@ from cli.status_keys import keys_status
 from cli.status_reconcile import reconcile_status
 from cli.status_snapshot import snapshot_status, snapshot_text
 from cli.store import Store, open_existing
-from cli.survival import survival
+from cli.survival import Survival, survival
 from cli.verdict import verdict
 from cyxcloud.meta import health, nodes, placements, repairs
 from cyxcloud.meta.rows import GONE
@@ -91,8 +91,7 @@ def _print(console: Console, value: dict[str, Any]) -> None:
         table(console, ("role", "pid", "endpoint"), value["roles"])
     console.print()
     table(console, ("name", "state", "disk", "used_bytes", "free_bytes", "shard_count", "reason"), value["nodes"])
-    survives = value["survives"]
-    console.print(f"\nsurvives the loss of {survives['nodes']} nodes, {survives['disks']} disks")
+    console.print(f"\nsurvives the loss of {Survival(**value['survives'])}")
     if (mirrored := value["mirror"]) is None:
         console.print("metadata, small objects and keys stand on the first disk alone")
     else:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from tests.cluster.conftest import running
 from tests.cluster.packs import Disks
-from tests.cluster.running import Running
+from tests.cluster.running import PROGRAM, Running
 from tests.cluster.s3 import S3
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -94,3 +97,25 @@ async def test_a_class_without_its_profile_any_more_is_written_as_others_and_wha
         opened = store.rows("SELECT DISTINCT k, m FROM placement WHERE state = 1 ORDER BY k")
         store.stop()
     assert (widths, opened) == ([6, 14, 12], [(8, 4), (10, 4)])
+
+
+async def test_placement_explain_tells_each_chunks_nodes_rules_and_what_is_survived(store: Running, s3: S3) -> None:
+    await s3.must("PUT", "/told")
+    await s3.put("told", "key", BODY, of_class("STANDARD_IA"))
+    value = told(store, "placement", "explain", "told/key")
+    [chunk] = value["chunks"]
+    assert (chunk["profile"], chunk["readable"], len(chunk["shards"])) == ("4+2", 6, 6)
+    assert {shard["state"] for shard in chunk["shards"]} == {"up"}
+    assert {rule["rule"]: rule["state"] for rule in chunk["rules"]}["disk"] == "relaxed"
+    assert (chunk["survives"]["nodes"], chunk["survives"]["disks"]) == (2, 0)
+    assert told(store, "placement", "explain", "told/key", "--version", "null")["chunks"] == value["chunks"]
+    assert told(store, "placement", "check")["broken"] == []
+
+
+def told(store: Running, *words: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [str(PROGRAM), *words, "--data", str(store.data), "--json"], capture_output=True, timeout=40, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    value: dict[str, Any] = json.loads(done.stdout)
+    return value

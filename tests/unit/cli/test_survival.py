@@ -76,3 +76,23 @@ def test_store_without_placements_survives_nothing() -> None:
 def test_metadata_on_one_disk_survives_none_whatever_the_shards_do() -> None:
     nodes = [node(number, "abc"[number % 3]) for number in range(6)]
     assert cli_survival.survival(nodes, [placement(2, *range(6))], metadata_disks=0) == Survival(2, 0)
+
+
+def test_nodes_on_other_boxes_also_tell_of_hosts_operators_and_zones() -> None:
+    nodes = [
+        replace(
+            node(number, f"d{number}"),
+            public_key=b"k" * 32,
+            host=f"h{number}",
+            operator=f"o{number // 2}",
+            zone="z",
+        )
+        for number in range(6)
+    ]
+    found = survival(nodes, [placement(2, *range(6))])
+    assert found == Survival(2, 2, 2, 1, 0)
+    assert str(found) == "2 nodes, 2 disks, 2 hosts, 1 operator, 0 zones"
+
+
+def test_one_box_tells_of_nodes_and_disks_alone() -> None:
+    assert str(Survival(4, 1)) == "4 nodes, 1 disk"
