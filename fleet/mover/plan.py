@@ -3,8 +3,8 @@
 A node that was away for `away` counts as unreachable, one whose disk is reported lost at once. The fewer nodes of a
 placement are reachable, the shorter is the wait: one missing the whole grace, two a quarter of it, three or more (or
 none to spare) none; a node that returns ends it. What was replaced is made up for at once, and so is a node that is to
-be emptied or is disqualified. Two shards of a chunk never come to stand on one node, and at most m on one disk as far
-as there are disks. What no node can take over waits.
+be emptied or is disqualified. Two shards of a chunk never come to stand on one node; beyond that the rules of
+placement/rules.py hold, as far as there are nodes to keep to them. What no node can take over waits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
+from cyxcloud.core.profile import Profile
 from cyxcloud.meta.rows import (
     DISQUALIFIED,
     DOWN,
@@ -28,6 +29,9 @@ from cyxcloud.meta.rows import (
     NodeRow,
     PlacementRow,
 )
+from fleet.placement.candidate import pool_candidates
+from fleet.placement.rules import RULES, Caps, Domain, domains, least_caps, wished
+from fleet.placement.weights import is_full
 
 # Between the name of a node that was replaced and its number, in the row that is left of it.
 RETIRED = "~"
@@ -91,7 +95,8 @@ class Fleet:
 
     def takes(self, number: NodeNumber) -> bool:
         row = self.rows[number]
-        return row.state == UP and not row.leaving and row.standing not in _SHUT_OUT
+        full = row.is_remote and is_full(row)
+        return row.state == UP and not row.leaving and row.standing not in _SHUT_OUT and not full
 
     def unreachable_since_ms(self, number: NodeNumber) -> int | None:
         """When it began to count as unreachable; None while it counts as reachable. A node that is down has to have
@@ -126,11 +131,11 @@ def make_plan(
     if not needs:
         return Plan()
     needs.sort(key=lambda need: (need.reachable, need.placement.id))
-    loads = Counter(number for each in placements for number in each.nodes) if load is None else Counter(load)
-    takers = [row for row in fleet.rows.values() if fleet.takes(row.number)]
+    loads = Counter(number for each in placements for number in each.nodes) if load is None else load
+    takers = _Takers(fleet, loads, rng)
     moves, stuck = [], []
     for need in needs:
-        nodes, lacking = _substituted(fleet, need, takers, loads, rng)
+        nodes, lacking = _substituted(fleet, need, takers)
         if nodes != need.placement.nodes:
             moves.append(Move(need.placement, nodes, need.reachable, need.late))
         if lacking:
@@ -189,68 +194,96 @@ def _due_ms(fleet: Fleet, placement: PlacementRow, away: Sequence[tuple[int, int
     )
 
 
-def _substituted(
-    fleet: Fleet, need: _Need, takers: Sequence[NodeRow], load: Counter[NodeNumber], rng: random.Random
-) -> tuple[tuple[NodeNumber, ...], bool]:
+class _Takers:
+    """Nodes that may take what others lose, and what the shards of a chunk may share there."""
+
+    def __init__(self, fleet: Fleet, load: Mapping[NodeNumber, int], rng: random.Random) -> None:
+        self.rows = [row for row in fleet.rows.values() if fleet.takes(row.number)]
+        self.load = Counter(load)
+        self._fleet, self._rng = fleet, rng
+        self._domains: dict[NodeNumber, tuple[Domain, ...]] = {}
+        self._caps: dict[tuple[int, int], Caps] = {}
+
+    def drawn(self, heir: NodeRow | None) -> Sequence[NodeRow]:
+        """Those that one choice is made among."""
+        if len(self.rows) <= DRAWN:
+            return self.rows
+        some = self._rng.sample(self.rows, DRAWN)
+        return [heir, *some] if heir is not None and self._fleet.takes(heir.number) else some
+
+    def domains(self, number: NodeNumber) -> tuple[Domain, ...]:
+        found = self._domains.get(number)
+        if found is None:
+            candidates = pool_candidates([self._fleet.rows[number]])
+            found = self._domains[number] = domains(candidates[0]) if candidates else ()
+        return found
+
+    def caps(self, k: int, m: int) -> Caps:
+        """As low as these nodes allow; those that are down count, since they are likely to be there again."""
+        found = self._caps.get((k, m))
+        if found is None:
+            profile, known = Profile(k, m), pool_candidates(list(self._fleet.rows.values()))
+            found = least_caps(known, profile) if len(known) >= profile.n else wished(profile)
+            self._caps[k, m] = found
+        return found
+
+    def best(
+        self,
+        among: Sequence[NodeRow],
+        members: set[NodeNumber],
+        taken: Counter[Domain],
+        caps: Caps,
+        heir: NodeRow | None,
+    ) -> NodeNumber | None:
+        """The one that breaks the fewest rules, the weightiest first; then the node that took the lost one's name, then
+        one that has proven itself, then the least loaded."""
+        best = min(
+            (
+                (
+                    self.over(row.number, taken, caps),
+                    row is not heir,
+                    row.standing == VETTING,
+                    self.load[row.number],
+                    self._rng.random(),
+                    row.number,
+                )
+                for row in among
+                if row.number not in members
+            ),
+            default=None,
+        )
+        return None if best is None else best[-1]
+
+    def over(self, number: NodeNumber, taken: Counter[Domain], caps: Caps) -> tuple[int, ...]:
+        """By how much each rule would be broken, the weightiest first."""
+        counts = {each[0]: max(0, taken[each] + 1 - caps[each[0]]) for each in self.domains(number)}
+        return tuple(counts.get(rule, 0) for rule in reversed(RULES))
+
+
+def _substituted(fleet: Fleet, need: _Need, takers: _Takers) -> tuple[tuple[NodeNumber, ...], bool]:
     """The list with its slots filled as far as that goes, and whether one had to stay as it is."""
     nodes = list(need.placement.nodes)
     kept = [number for at, number in enumerate(nodes) if at not in need.slots]
-    on_disk = Counter(fleet.rows[number].disk for number in kept)
+    taken = Counter(each for number in kept for each in takers.domains(number))
+    caps = takers.caps(need.placement.k, need.placement.m)
     members = set(nodes)
     lacking = False
     for at in need.slots:
         heir = _heir(fleet, nodes[at])
         if heir is not None and heir.state != UP and _may_wait_for(fleet, heir, need):
             continue
-        chosen = _choose(_drawn(takers, heir, rng), members, on_disk, heir, need.placement.m, load, rng)
-        if chosen is None or on_disk[fleet.rows[chosen].disk] >= need.placement.m:
-            chosen = _choose(takers, members, on_disk, heir, need.placement.m, load, rng)
+        chosen = takers.best(takers.drawn(heir), members, taken, caps, heir)
+        if chosen is None or any(takers.over(chosen, taken, caps)):
+            chosen = takers.best(takers.rows, members, taken, caps, heir)
         if chosen is None:
             lacking = True
-            on_disk[fleet.rows[nodes[at]].disk] += 1
+            taken.update(takers.domains(nodes[at]))
             continue
         members.add(chosen)
-        on_disk[fleet.rows[chosen].disk] += 1
-        load[chosen] += 1
+        taken.update(takers.domains(chosen))
+        takers.load[chosen] += 1
         nodes[at] = chosen
     return tuple(nodes), lacking
-
-
-def _drawn(takers: Sequence[NodeRow], heir: NodeRow | None, rng: random.Random) -> Sequence[NodeRow]:
-    """Those that one choice is made among."""
-    if len(takers) <= DRAWN:
-        return takers
-    some = rng.sample(takers, DRAWN)
-    return [heir, *some] if heir is not None and heir in takers else some
-
-
-def _choose(  # noqa: PLR0917 - all that makes one node better than another
-    takers: Sequence[NodeRow],
-    members: set[NodeNumber],
-    on_disk: Counter[str],
-    heir: NodeRow | None,
-    m: int,
-    load: Counter[NodeNumber],
-    rng: random.Random,
-) -> NodeNumber | None:
-    """The disk with room under m first (else the one that is least over it), then the node that took the lost one's
-    name, then one that has proven itself, then the least loaded."""
-    best = min(
-        (
-            (
-                max(0, on_disk[row.disk] + 1 - m),
-                row is not heir,
-                row.standing == VETTING,
-                load[row.number],
-                rng.random(),
-                row.number,
-            )
-            for row in takers
-            if row.number not in members
-        ),
-        default=None,
-    )
-    return None if best is None else best[-1]
 
 
 def _heir(fleet: Fleet, number: NodeNumber) -> NodeRow | None:

@@ -4,7 +4,7 @@ A node's load is what the metadata places on it, moves under way counted as done
 nobody. Every swap takes from a node above the mean fill and gives to one below it, and carries neither across it; so
 each step leaves the nodes more even, none ever swings back, and the work ends. It begins where a node is further from
 the mean than the tolerance and, once begun, goes on to half of it: what writes and deletions change in between starts
-nothing. No disk, subnet, operator or zone comes to hold more of a chunk than its limit, or than it did.
+nothing. No disk, host, subnet, operator or zone comes to hold more of a chunk than its limit, or than it did.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _may_stand(candidate: Candidate, others: Sequence[Candidate], before: Sequen
         return False
     return all(
         _shared(candidate, others, domain) < max(1, _fullest(before, domain))
-        for domain in ("disk", "subnet", "operator", "zone")
+        for domain in ("disk", "host", "subnet", "operator", "zone")
     )
 
 

@@ -264,3 +264,27 @@ def test_a_move_is_late_only_where_all_that_is_missing_was_waited_for() -> None:
     assert make_plan(fleet, [FOURTEEN], random.Random(1)).moves[0].late
     fleet = replace(fleet, late=frozenset({NodeNumber(1), NodeNumber(2)}))
     assert not make_plan(fleet, [FOURTEEN], random.Random(1)).moves[0].late
+
+
+def remote(number: int, state: str = UP, *, operator: str = "", zone: str = "", net: int | None = None) -> NodeRow:
+    """On a box of its own."""
+    row = node(number, state, disk=f"d{number}")
+    subnet = number if net is None else net
+    return replace(
+        row,
+        host=f"h{number}",
+        operator=operator or f"o{number}",
+        zone=zone,
+        address=f"10.0.{subnet}.{number}:7000",
+        public_key=b"k" * 32,
+    )
+
+
+def test_the_heir_shares_no_operator_subnet_or_full_zone_with_those_that_stay() -> None:
+    staying = [remote(1, GONE), *(remote(number, zone="ab"[number % 2]) for number in range(2, 10))]
+    staying += [remote(number, zone="c") for number in range(10, 14)] + [remote(14, zone="d")]
+    wrong = [remote(15, operator="o5"), remote(16, net=6), remote(17, zone="c")]
+    rows = [*staying, *wrong, remote(18, zone="d")]
+    for seed in range(10):
+        assert make_plan(fleet_of(rows), [FOURTEEN], random.Random(seed)).moves[0].nodes[0] == 18
+    assert make_plan(fleet_of(rows[:-1]), [FOURTEEN], random.Random(1)).moves, "better than one shard less"
