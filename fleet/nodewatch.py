@@ -16,7 +16,7 @@ import structlog
 
 from cyxcloud.core.ids import NodeId, NodeNumber
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import cluster, nodes, placements
+from cyxcloud.meta import cluster, node_events, nodes, placements
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import GONE, UP, NodeRow, PlacementState
@@ -37,6 +37,7 @@ SIZES_SECONDS = 30.0
 # Hosts that start together with the coordinator get this long before they count as gone.
 PATIENCE_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.1
+CHANGED = "state"  # the kind of a node's event
 _STATES = {NodeState.UP: UP, NodeState.DOWN: "down", NodeState.READ_ONLY: "read-only", NodeState.LOST: "lost"}
 
 
@@ -131,8 +132,10 @@ class NodeWatch:
         self._published = candidates
 
     def _write(self, conn: Connection, changed: Iterable[NodeRow], rows: Sequence[NodeRow]) -> None:
+        now_ms = self._clock.now_ms()
         for row in changed:
-            nodes.set_state(conn, row.number, row.state, row.reason, since_ms=row.since_ms)
+            if nodes.set_state(conn, row.number, row.state, row.reason, since_ms=row.since_ms):
+                node_events.record(conn, row.number, now_ms, CHANGED, {"state": row.state, "reason": row.reason})
         publish_pools(conn, rows, self._random)
         cluster.bump(conn, Epoch.TOPOLOGY)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cyxcloud.core.settings import FleetSettings
-from cyxcloud.meta import nodes, placements
+from cyxcloud.meta import node_events, nodes, placements
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NodeRow, PlacementState
 from cyxcloud.wire.heartbeat import Serving
@@ -70,6 +70,20 @@ async def test_silent_node_takes_no_writes_then_is_down_and_comes_back(remote: R
     await remote.look()
     assert remote.told(silent) == ("up", "")
     assert in_pool(remote, silent)
+
+
+async def test_history_has_each_change_of_a_nodes_state_and_its_reason(remote: Remote) -> None:
+    box, other = remote.boxes
+    await up(remote)
+    await report(remote, 60, other)
+    remote.send(box)
+    await remote.look()
+    told = [(each.kind, each.detail) for each in node_events.page(remote.fleet.reader, box.number)]
+    assert told == [
+        ("state", {"state": "up", "reason": ""}),
+        ("state", {"state": "read-only", "reason": remotestate.LATE}),
+        ("state", {"state": "up", "reason": ""}),
+    ]
 
 
 async def test_node_that_is_stopped_in_order_is_down_at_once_until_it_reports_again(remote: Remote) -> None:
