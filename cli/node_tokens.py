@@ -10,7 +10,7 @@ import typer
 
 from cli.home import Home
 from cli.options import CommandError, DataOption, JsonOption, explained, home_of, show
-from cli.store import open_existing
+from cli.store import Store, open_existing
 from cyxcloud.core.certificates import Authority
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.config import load
@@ -36,20 +36,27 @@ def token(
     """
     home = home_of(data)
     with explained(), open_existing(home) as store:
-        made = JoinToken.generate(Authority(store.keyring.signing().authority, store.keyring.cluster_id).fingerprint)
-        now_ms = SystemClock().now_ms()
-        lifetime_ms = int(load(home.path, {}).fleet.token_lifetime * 1000)
-        row = JoinTokenRow(made.hash, zone, operator, region, now_ms, now_ms + lifetime_ms)
-        fleet = fleet_url(home)
-        store.change(lambda conn: join_tokens.add(conn, row))
-    value = {"token": made.text(), "fleet": fleet}
+        fleet, lifetime = fleet_url(home), load(home.path, {}).fleet.token_lifetime
+        made = make_token(store, SystemClock().now_ms(), lifetime, zone=zone, operator=operator, region=region)
+    value = {"token": made, "fleet": fleet}
     lines = [
-        f"token  {made.text()}",
+        f"token  {made}",
         f"fleet  {fleet}",
         "On the node's box:",
-        f"  cyxcloud node init --root DIR --join {made.text()} --fleet {fleet} --capacity 1TB --listen HOST:PORT",
+        f"  cyxcloud node init --root DIR --join {made} --fleet {fleet} --capacity 1TB --listen HOST:PORT",
     ]
     show(value, as_json=as_json, text=lambda console: console.print("\n".join(lines)))
+
+
+def make_token(
+    store: Store, now_ms: int, lifetime_seconds: float, *, zone: str = "", operator: str = "", region: str = ""
+) -> str:
+    """The token's text, which is kept nowhere."""
+    pin = Authority(store.keyring.signing().authority, store.keyring.cluster_id).fingerprint
+    made = JoinToken.generate(pin)
+    row = JoinTokenRow(made.hash, zone, operator, region, now_ms, now_ms + int(lifetime_seconds * 1000))
+    store.change(lambda conn: join_tokens.add(conn, row))
+    return made.text()
 
 
 def fleet_url(home: Home) -> str:
