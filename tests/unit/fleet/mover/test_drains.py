@@ -33,7 +33,7 @@ async def settled(rig: MoverRig, worker: Drains, mover: Mover) -> None:
     await rig.run(mover)
     await rig.clean()
     await worker.step(rig.clock.monotonic())
-    rig.clock.advance(SETTLE_SECONDS)
+    rig.clock.advance(SETTLE_SECONDS + 0.1)
     await worker.step(rig.clock.monotonic())
 
 
@@ -76,7 +76,7 @@ async def test_drain_does_not_end_while_a_stray_is_left(rig: MoverRig, worker: D
     await worker.begin(TWO)
     await rig.run(rig.mover())
     for _ in range(3):
-        rig.clock.advance(SETTLE_SECONDS)
+        rig.clock.advance(SETTLE_SECONDS + 0.1)
         assert not isinstance(await worker.step(rig.clock.monotonic()), Did)
     assert strays.count(rig.reader) == 1
     assert worker.progress()[0].waiting_for == ("what has moved is still to be deleted there",)
@@ -88,7 +88,7 @@ async def test_drain_does_not_end_at_the_first_look(rig: MoverRig, worker: Drain
     await worker.begin(TWO)
     await worker.step(rig.clock.monotonic())
     late = rig.put()
-    rig.clock.advance(SETTLE_SECONDS)
+    rig.clock.advance(SETTLE_SECONDS + 0.1)
     assert not isinstance(await worker.step(rig.clock.monotonic()), Did)
     await settled(rig, worker, mover)
     assert rig.good(late) == WIDTH

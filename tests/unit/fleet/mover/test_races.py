@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from cyxcloud.core.ids import BlobId, PlacementId, ShardId
+from cyxcloud.core.ids import BlobId, NodeNumber, PlacementId, ShardId
 from cyxcloud.meta import blobs, placements, repairs, strays
+from cyxcloud.meta.drains import DrainState
 from cyxcloud.meta.rows import READ_ONLY, UP, SegmentRow
 from cyxcloud.wire.memory import MemoryHost
 from cyxcloud.wire.status import HostUnavailable
 from fleet.deletions import Deletions
+from fleet.drains import SETTLE_SECONDS, Drains
 from tests.unit.fleet.mover.conftest import AT_ONCE, GRACE_SECONDS, WIDTH, MoverRig
 
 
@@ -226,6 +228,103 @@ async def test_successors_are_made_once_by_two_movers(rig: MoverRig) -> None:
     await asyncio.gather(*(rig.run(mover) for mover in movers))
     assert len(placements.read_all(rig.reader)) == before + 1
     assert placements.in_use(rig.reader) == [PlacementId(before + 1)]
+
+
+async def test_an_object_overwritten_during_repair_is_the_new_one_and_the_old_one_goes(rig: MoverRig) -> None:
+    old, made = rig.put(), []
+    mover = rig.mover()
+
+    async def overwrite() -> None:
+        made.append(rig.put(40_000))
+        rig.delete(old)
+
+    after_put(rig, overwrite)
+    rig.lose(2)
+    await rig.run(mover)
+    (new,) = made
+    rig.set_state(2, UP)
+    await rig.clean()
+    assert (rig.copies(old), rig.good(new), strays.count(rig.reader)) == (0, WIDTH, 0)
+    await rig.run(mover)
+    await rig.clean()
+    assert rig.copies(new) == WIDTH
+
+
+async def test_a_version_put_during_repair_leaves_the_older_one_whole(rig: MoverRig) -> None:
+    """In a versioned bucket nothing is released: both stay, and both lie whole."""
+    old, made = rig.put(), []
+    mover = rig.mover()
+
+    async def put_another() -> None:
+        made.append(rig.put(40_000))
+
+    after_put(rig, put_another)
+    rig.lose(2)
+    for _ in range(3):
+        await rig.run(mover)
+        rig.clock.advance(5)
+    rig.set_state(2, UP)
+    await rig.clean()
+    for blob in (old, *made):
+        assert (rig.good(blob), rig.copies(blob)) == (WIDTH, WIDTH)
+
+
+async def test_two_movers_on_one_chunk_leave_one_copy_of_each_shard(rig: MoverRig) -> None:
+    """Both have put it before either says so; they even chose different nodes, since the first one's was lost."""
+    blob = rig.put()
+    first, second = rig.mover(), rig.mover()
+
+    async def the_other_does_it() -> None:
+        rig.lose(15)
+        await rig.run(second)
+
+    for number in range(17, 21):
+        rig.set_state(number, READ_ONLY)
+    rig.set_state(16, READ_ONLY)
+    after_put(rig, the_other_does_it)
+    rig.lose(2)
+    rig.set_state(16, UP)
+    await rig.run(first)
+    rig.set_state(2, UP)
+    rig.set_state(15, UP)
+    await rig.run(first)
+    await rig.clean()
+    assert (rig.good(blob), rig.copies(blob), strays.count(rig.reader)) == (WIDTH, WIDTH, 0)
+
+
+async def test_a_node_that_dies_while_it_is_drained_is_made_up_for_from_the_others(rig: MoverRig) -> None:
+    blobs = [rig.put() for _ in range(30)]
+    drains = Drains(rig.reader, rig.writer, rig.store_clock, rig.signer)
+    mover = rig.mover()
+    await drains.begin(NodeNumber(2))
+    await mover.step(rig.clock.monotonic())
+    rig.lose(2)
+    await rig.run(mover)
+    assert [rig.good(blob) for blob in blobs] == [WIDTH] * len(blobs)
+    assert drains.progress()[0].row.state is DrainState.DRAINING, "its receipts are still to come"
+    rig.set_state(2, UP)
+    await rig.run(mover)
+    await rig.clean()
+    await drains.step(rig.clock.monotonic())
+    rig.clock.advance(SETTLE_SECONDS + 0.1)
+    await drains.step(rig.clock.monotonic())
+    assert drains.progress()[0].row.state is DrainState.DRAINED
+    assert [rig.copies(blob) for blob in blobs] == [WIDTH] * len(blobs)
+
+
+async def test_a_drain_cancelled_between_put_and_commit_keeps_nothing_twice(rig: MoverRig) -> None:
+    blob = rig.put()
+    drains = Drains(rig.reader, rig.writer, rig.store_clock, rig.signer)
+    mover = rig.mover()
+
+    async def cancel() -> None:
+        await drains.cancel(NodeNumber(2))
+
+    await drains.begin(NodeNumber(2))
+    after_put(rig, cancel)
+    await rig.run(mover)
+    await rig.clean()
+    assert (rig.good(blob), rig.copies(blob)) == (WIDTH, WIDTH)
 
 
 # Dying at every step
