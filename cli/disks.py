@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,7 +100,7 @@ def remove(
         "disk": leaving.nodes[0].disk,
         "removed": removed,
         "chunks_left": left,
-        "survives": asdict(leaving.survives),
+        "survives": leaving.survives.counts(),
     }
     show(value, as_json=as_json, text=lambda console: _print(console, value))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,7 +59,7 @@ def gather(home: Home, store: Store) -> dict[str, Any]:
         "ready": _answers(roles),
         "roles": roles,
         "nodes": [described(node, running=running) for node in found if node.state != GONE],
-        "survives": asdict(survived),
+        "survives": survived.counts(),
         "mirror": mirror.status(home),
         "repair": {"queued": queued},
         "health": health_status(whole),

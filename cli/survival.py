@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
@@ -27,10 +27,12 @@ class Survival:
     zones: int | None = None
 
     def __str__(self) -> str:
-        kinds = ("node", "disk", "host", "operator", "zone")
-        counts = (self.nodes, self.disks, self.hosts, self.operators, self.zones)
-        told = [(count, kind) for count, kind in zip(counts, kinds, strict=True) if count is not None]
-        return ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for count, kind in told)
+        return ", ".join(f"{count} {kind[:-1] if count == 1 else kind}" for kind, count in self.counts().items())
+
+    def counts(self) -> dict[str, int]:
+        """What is known of it, by kind."""
+        found: dict[str, int | None] = asdict(self)
+        return {kind: count for kind, count in found.items() if count is not None}
 
 
 def survival(
