@@ -19,7 +19,7 @@ import structlog
 
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import blobs, cluster, drains, nodes, placements, strays
+from cyxcloud.meta import blobs, cluster, drains, node_events, nodes, placements, strays
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.drains import DrainRow, DrainState
@@ -43,6 +43,7 @@ SETTLE_SECONDS = 5.0
 SAMPLE_SECONDS = 5.0
 SAMPLES = 12
 PAGE = 1000
+BEGUN, CANCELLED, RESUMED, ENDED = "drain begun", "drain cancelled", "drain resumed", "drained"
 
 
 class DrainRefused(Exception):
@@ -124,6 +125,7 @@ class Drains:
                 raise DrainRefused("it is being drained already")
             drains.begin(conn, number, now_ms=now_ms, shards=holding.shards, size_bytes=holding.size_bytes)
             self._set_leaving(conn, number, leaving=True)
+            node_events.record(conn, number, now_ms, BEGUN, {"shards": holding.shards, "bytes": holding.size_bytes})
 
         await self._writer.submit(change, is_long=True)
         return self._row(number)
@@ -135,6 +137,7 @@ class Drains:
             if not drains.cancel(conn, number):
                 raise DrainRefused("it is not being drained")
             self._set_leaving(conn, number, leaving=False)
+            node_events.record(conn, number, self._clock.now_ms(), CANCELLED, {})
 
         await self._writer.submit(change, is_long=True)
         self._pace.pop(number, None)
@@ -147,6 +150,7 @@ class Drains:
             if not drains.resume(conn, number):
                 raise DrainRefused("no drain of it was cancelled")
             self._set_leaving(conn, number, leaving=True)
+            node_events.record(conn, number, self._clock.now_ms(), RESUMED, {})
 
         await self._writer.submit(change, is_long=True)
         return self._row(number)
@@ -181,6 +185,8 @@ class Drains:
         drains.end(conn, number, now_ms=now_ms, receipt=body, signature=signature)
         nodes.retire(conn, number, f"{node.name}{RETIRED}{number}", node.endpoint, now_ms, reason="drained")
         strays.remove_node(conn, number)
+        said = {"shards_moved": row.shards_moved, "bytes_moved": row.bytes_moved}
+        node_events.record(conn, number, now_ms, ENDED, said, evidence=body + signature)
         self._publish(conn)
         log.warning("node is drained", node=node.name, shards=row.shards_moved, bytes=row.bytes_moved)
         return True

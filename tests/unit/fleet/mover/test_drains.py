@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.core.worker import Did
-from cyxcloud.meta import drains, placements, strays
+from cyxcloud.meta import drains, node_events, placements, strays
 from cyxcloud.meta.drains import DrainState
 from cyxcloud.meta.rows import DOWN, GONE, UP, PlacementState
 from fleet.drainreceipt import BadReceipt, DrainReceipt, sign_receipt, verify_receipt
@@ -115,6 +115,8 @@ async def test_cancel_stops_a_drain_and_resume_goes_on_with_its_counts(rig: Move
     row = drains.read(rig.reader, TWO)
     assert row is not None
     assert (row.state, row.shards, row.shards_moved) == (DrainState.DRAINED, 40, 40)
+    events = [each.kind for each in node_events.page(rig.reader, TWO)]
+    assert events == ["drained", "drain resumed", "drain cancelled", "drain begun"]
 
 
 async def test_begin_of_a_cancelled_drain_resumes_it(rig: MoverRig, worker: Drains) -> None:
