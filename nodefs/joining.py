@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,11 @@ class Wish:
     region: str = ""
 
 
-async def join(wish: Wish, clock: Clock, disk: Disk = DISK) -> JoinAnswer:
+# Gives the authority's certificate, which the token's pin is of, and what the fleet answered.
+Ask = Callable[[Wish, NodeIdentity, Clock], Awaitable[tuple[bytes, JoinAnswer]]]
+
+
+async def join(wish: Wish, clock: Clock, disk: Disk = DISK, ask: Ask | None = None) -> JoinAnswer:
     """Raises NotJoined; nothing half-made is left but the key, which the next attempt uses."""
     kept = wish.root.parent / f".{wish.root.name}.joining"
     if wish.root.exists() and any(wish.root.iterdir()):
@@ -66,7 +71,7 @@ async def join(wish: Wish, clock: Clock, disk: Disk = DISK) -> JoinAnswer:
         shutil.rmtree(kept, ignore_errors=True)
         return answer
     identity = _identity(kept / "identity", disk)
-    authority, answer = await _ask(wish, identity, clock)
+    authority, answer = await (ask or _ask)(wish, identity, clock)
     if wish.root.exists():
         wish.root.rmdir()
     try:
