@@ -19,6 +19,7 @@ AUTHORITY = Path("identity") / "authority.pem"
 CERTIFICATE = Path("identity") / "certificate.pem"
 SEQUENCE = Path("metadata") / "heartbeat.sequence"
 DENIED = Path("metadata") / "denied.json"
+REFUSED = Path("logs") / "refused.log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class ShardServer:
         self.locator = Locator(self.stores)
         self.control = ControlRequests(self.stores, rack.scrubbers, clock)
         self.features: tuple[str, ...] = FEATURES
+        self.clock = clock
         self.threads = threads
         self.connections: set[HostConnection] = set()
         self.pending_bytes = 0
@@ -123,6 +124,10 @@ class HostConnection(FrameProtocol):
             return True
         log.error("connection of another user refused")
         return False
+
+    def misused(self, what: str, reason: str, signed: bytes = b"", signature: bytes = b"") -> None:
+        """Something was asked for that must not be. Processes of this box do that by mistake only."""
+        log.warning("refused", what=what, reason=reason, signed_bytes=len(signed), signature=signature.hex())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.transport = None
@@ -285,6 +290,7 @@ class HostConnection(FrameProtocol):
         try:
             store, shards = self._server.control.check_order(order, signature)
         except HostRefused as refusal:
+            self.misused("delete", refusal.text, order, signature)
             self._refuse(request_id, refusal.status, refusal.text)
             return
 

@@ -23,7 +23,8 @@ from cyxcloud.wire.heartbeat import Answer
 from nodefs import tls
 from nodefs.app import READ_THREADS, SWITCH_SECONDS, raise_file_limit
 from nodefs.denied import Denied
-from nodefs.fleetfolder import DENIED, SEQUENCE, read_fleet, read_identity
+from nodefs.evidence import EvidenceLog
+from nodefs.fleetfolder import DENIED, REFUSED, SEQUENCE, read_fleet, read_identity
 from nodefs.folder import open_folder
 from nodefs.health import Limits
 from nodefs.healthwatch import HealthWatch
@@ -79,7 +80,8 @@ class RemoteNode:
             Scrubbing(self.rack, self._disk),
             HealthWatch(self.rack, self._limits, threads.renew, self._disk),
         )
-        doorman = Doorman(self._folder.marker.cluster_id, lambda: denied.keys)
+        evidence = EvidenceLog(self._root / REFUSED, self._clock, threads)
+        doorman = Doorman(self._folder.marker.cluster_id, evidence, lambda: denied.keys)
         listening = None
         if self._fleet.listen:
             listening = await tls.listen(self._fleet.listen, server, doorman, lambda: self._tls, self._line)

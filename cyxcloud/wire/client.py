@@ -1,6 +1,7 @@
 """The client of one host, by Unix socket or TLS: keeps a connection, dials again by itself, many calls in flight.
 
-HostUnavailable means that nothing is known of the call; a put of the same bytes may simply be sent again.
+HostUnavailable means that nothing is known of the call; a put of the same bytes may simply be sent again. A connection
+that shows a certificate which was renewed since is replaced before the node would have to end it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ from cyxcloud.wire.shardhost import (
 )
 from cyxcloud.wire.sharing import FEATURE_SHARE, SharedMemory, Shares
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, ScrubAction, Status, WireError
+from cyxcloud.wire.tickets import Operation, TicketSigner
 
 __all__ = [
     "DeleteAnswer",
@@ -88,12 +90,14 @@ class HostClient:
         self._where = where
         self._hello = hello
         self._connection: Connection | None = None
+        self._before: Connection | None = None  # ends with the last of its calls
         self._nodes: dict[NodeId, NodeInfo] = {}
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
         self._dialling: asyncio.Task[None] | None = None
         self.features: frozenset[str] = frozenset()
         self._lends = False
+        self._signer: TicketSigner | None = None  # over TLS: each put and get carries a ticket
         self._shares = Shares(where if isinstance(where, Path) else Path(), self._in_use)
         self.last_error: str = "not started"
 
@@ -124,6 +128,8 @@ class HostClient:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._dialling
             self._dialling = None
+        if self._before is not None and self._before.transport is not None:
+            self._before.transport.abort()
         if self._connection is not None and self._connection.transport is not None:
             self._connection.transport.abort()
             await self._lost.wait()
@@ -141,6 +147,8 @@ class HostClient:
             call = connection.send_put(envelope, (), seconds, slot)
         else:
             envelope = put_message(batch, request_id, int(seconds * 1000))
+            if self._signer is not None:
+                self._signer.sign(Operation.PUT, envelope.put)
             call = connection.send_put(envelope, payload_views(batch.payloads, batch.shard_size), seconds, slot)
         try:
             await connection.wait(request_id, call)
@@ -155,7 +163,10 @@ class HostClient:
     async def get(self, batch: GetBatch, into: memoryview | None = None, *, seconds: float = GET_SECONDS) -> GetAnswer:
         connection = self._connected()
         request_id = connection.take_id()
-        call = connection.send(get_message(batch, request_id, int(seconds * 1000)), (), seconds, into)
+        envelope = get_message(batch, request_id, int(seconds * 1000))
+        if self._signer is not None:
+            self._signer.sign(Operation.GET, envelope.get)
+        call = connection.send(envelope, (), seconds, into)
         message, payload = await connection.wait(request_id, call)
         return parse_get_result(message.get_result, payload, batch)
 
@@ -271,12 +282,24 @@ class HostClient:
                 delay = min(2 * delay, _LAST_RETRY_SECONDS)
                 continue
             delay = _FIRST_RETRY_SECONDS
+            await self._until_over()
+
+    async def _until_over(self) -> None:
+        """Until the connection is lost, or shows what is not our newest certificate any more."""
+        where = self._where
+        if isinstance(where, Path):
             await self._lost.wait()
+            return
+        shown = where.identity()
+        while where.identity() is shown:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(where.look_seconds):
+                    await self._lost.wait()
+                    return
 
     async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
         connection = await self._connect(lambda: Connection(loop, self._greeted, self._disconnected))
-        self._lost.clear()
         try:
             request_id = connection.take_id()
             call = connection.send(hello_message(self._hello, request_id), (), _HELLO_SECONDS)
@@ -286,11 +309,18 @@ class HostClient:
             if connection.transport is not None:
                 connection.transport.abort()
             raise
+        if connection.transport is None:
+            raise HostUnavailable("connection lost")
         self.features = frozenset(hello.features)
         is_local = isinstance(self._where, Path)
+        self._signer = None if isinstance(self._where, Path) else self._where.signer(self._hello)
         self._lends = is_local and FEATURE_LEND in self.features
         self._shares.begin(can_share=is_local and FEATURE_SHARE in self.features)
+        if self._connection is not None:
+            self._before = self._connection
+            self._before.retire()
         self._connection = connection
+        self._lost.clear()
         self._ready.set()
 
     async def _connect(self, make: Callable[[], Connection]) -> Connection:
@@ -308,7 +338,9 @@ class HostClient:
         where = self._where
         return infos if isinstance(where, Path) else [info for info in infos if info.node_id == where.node_id]
 
-    def _disconnected(self, error: Exception | None) -> None:
+    def _disconnected(self, connection: Connection, error: Exception | None) -> None:
+        if connection is not self._connection:
+            return
         self.last_error = f"connection lost: {error}" if error else "connection closed by the host"
         self._connection = None
         self._shares.end()

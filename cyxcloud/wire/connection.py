@@ -39,7 +39,7 @@ class Connection(FrameProtocol):
         self,
         loop: asyncio.AbstractEventLoop,
         on_hello: Callable[[pb.Hello], None],
-        on_lost: Callable[[Exception | None], None],
+        on_lost: Callable[[Connection, Exception | None], None],
     ) -> None:
         super().__init__()
         self._loop = loop
@@ -51,6 +51,7 @@ class Connection(FrameProtocol):
         self._receiving: Call | None = None
         self._writable: asyncio.Future[None] | None = None
         self._error: Exception | None = None
+        self._retired = False
 
     # -- calls
 
@@ -93,6 +94,15 @@ class Connection(FrameProtocol):
         """Whether the host may still read of it for one of our puts."""
         return any(slot.memory is memory for slot in self._slots.values())
 
+    def retire(self) -> None:
+        """Another takes its place: it ends with the last of its calls."""
+        self._retired = True
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._retired and not self._calls and self.transport is not None:
+            self.transport.close()
+
     @property
     def paused(self) -> bool:
         return self._writable is not None
@@ -114,6 +124,7 @@ class Connection(FrameProtocol):
             self.detach_target()
             self._receiving = None
         call.into = None
+        self._end_if_idle()
 
     # -- FrameProtocol
 
@@ -132,7 +143,7 @@ class Connection(FrameProtocol):
         for call in self._calls.values():
             if not call.future.done():
                 call.future.set_exception(HostUnavailable(f"connection lost: {error}"))
-        self._on_lost(error)
+        self._on_lost(self, error)
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -163,6 +174,8 @@ class Connection(FrameProtocol):
         if self._slots:
             self._release_slot(message)
         call = self._calls.get(message.request_id)
+        if message.request_id == 0 and message.HasField("error"):
+            self._error = HostRefused(STATUS_BY_CODE.get(message.error.code, Status.BUSY), message.error.text)
         if call is None or call.future.done():
             return
         if message.HasField("put_result"):

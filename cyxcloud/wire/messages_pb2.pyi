@@ -113,8 +113,16 @@ class Hello(_message.Message):
     nodes: _containers.RepeatedCompositeFieldContainer[NodeInfo]
     def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ..., role: _Optional[str] = ..., cluster_id: _Optional[bytes] = ..., incarnation: _Optional[bytes] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ...) -> None: ...
 
+class Ticket(_message.Message):
+    __slots__ = ("expires_at_ms", "signature")
+    EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    expires_at_ms: int
+    signature: bytes
+    def __init__(self, expires_at_ms: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
 class PutShards(_message.Message):
-    __slots__ = ("blob", "chunk", "total", "shard_size", "nodes", "indexes", "block_hashes", "proofs", "verify", "memory", "memory_offset")
+    __slots__ = ("blob", "chunk", "total", "shard_size", "nodes", "indexes", "block_hashes", "proofs", "verify", "ticket", "memory", "memory_offset")
     BLOB_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +132,7 @@ class PutShards(_message.Message):
     BLOCK_HASHES_FIELD_NUMBER: _ClassVar[int]
     PROOFS_FIELD_NUMBER: _ClassVar[int]
     VERIFY_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     MEMORY_OFFSET_FIELD_NUMBER: _ClassVar[int]
     blob: int
@@ -135,9 +144,10 @@ class PutShards(_message.Message):
     block_hashes: bytes
     proofs: _containers.RepeatedScalarFieldContainer[bytes]
     verify: bool
+    ticket: Ticket
     memory: int
     memory_offset: int
-    def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., total: _Optional[int] = ..., shard_size: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ..., verify: _Optional[bool] = ..., memory: _Optional[int] = ..., memory_offset: _Optional[int] = ...) -> None: ...
+    def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., total: _Optional[int] = ..., shard_size: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ..., block_hashes: _Optional[bytes] = ..., proofs: _Optional[_Iterable[bytes]] = ..., verify: _Optional[bool] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ..., memory: _Optional[int] = ..., memory_offset: _Optional[int] = ...) -> None: ...
 
 class PutResult(_message.Message):
     __slots__ = ("indexes", "statuses", "last")
@@ -150,20 +160,22 @@ class PutResult(_message.Message):
     def __init__(self, indexes: _Optional[bytes] = ..., statuses: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class GetShards(_message.Message):
-    __slots__ = ("blob", "chunk", "nodes", "indexes", "first_block", "block_count")
+    __slots__ = ("blob", "chunk", "nodes", "indexes", "first_block", "block_count", "ticket")
     BLOB_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     INDEXES_FIELD_NUMBER: _ClassVar[int]
     FIRST_BLOCK_FIELD_NUMBER: _ClassVar[int]
     BLOCK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
     blob: int
     chunk: int
     nodes: bytes
     indexes: bytes
     first_block: int
     block_count: int
-    def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ..., first_block: _Optional[int] = ..., block_count: _Optional[int] = ...) -> None: ...
+    ticket: Ticket
+    def __init__(self, blob: _Optional[int] = ..., chunk: _Optional[int] = ..., nodes: _Optional[bytes] = ..., indexes: _Optional[bytes] = ..., first_block: _Optional[int] = ..., block_count: _Optional[int] = ..., ticket: _Optional[_Union[Ticket, _Mapping]] = ...) -> None: ...
 
 class GetResult(_message.Message):
     __slots__ = ("statuses", "shard_size", "block_hashes", "proofs")

@@ -1,4 +1,4 @@
-"""One suite for every ShardHost: the real server behind its socket, and the memory fake."""
+"""One suite for every ShardHost: the real server behind its socket, the same over TLS, and the memory fake."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from cyxcloud.core.certificates import Role
 from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.ids import BlobId, NodeId, SessionNumber, ShardId
 from cyxcloud.core.merkle import block_hashes, chunk_root_and_proofs, root_from_proof, tree_root
@@ -30,6 +31,7 @@ from cyxcloud.wire.orders import decode_receipt, order_hash
 from nodefs.app import NodeHost
 from nodefs.provision import create_node
 from tests.unit.nodefs.making import CLUSTER, COORDINATOR_PUBLIC, INCARNATION, UNSYNCED, batch, pieces, signed_order
+from tests.unit.nodefs.overtls import client_of, tls_node
 
 NODES = 4
 BLOB = 7 << 32 | 1
@@ -55,10 +57,14 @@ async def real_host(folder: Path, role: str = "gateway") -> AsyncIterator[HostCl
             await running
 
 
-@pytest.fixture(params=["real", "memory"])
+@pytest.fixture(params=["real", "tls", "memory"])
 async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ShardHost]:
     if request.param == "real":
         async with real_host(tmp_path) as client:
+            yield client
+    elif request.param == "tls":
+        # One node, as on every other box; the coordinator may ask for all that the suite asks for.
+        async with tls_node(tmp_path / "n0") as node, client_of(node, Role.COORDINATOR) as client:
             yield client
     else:
         yield MemoryHost(
@@ -114,9 +120,9 @@ async def test_get_into_a_given_buffer(host: ShardHost) -> None:
 
 async def test_get_of_blocks_and_of_what_is_missing(host: ShardHost) -> None:
     nodes = nodes_of(host)
-    await host.put(batch(BIG, nodes, BLOB))
+    await host.put(batch(BIG, nodes[:12], BLOB))
     stranger = NodeId(b"s" * 32)
-    asked = GetBatch(BlobId(BLOB), 0, [3, 4, 0, 9], [nodes[3], nodes[5], stranger, nodes[9]], 2, 3)
+    asked = GetBatch(BlobId(BLOB), 0, [3, 12, 0, 9], [nodes[3], nodes[5], stranger, nodes[9]], 2, 3)
     answer = await host.get(asked)
     assert answer.statuses == [Status.OK, Status.NOT_FOUND, Status.DOWN, Status.OK]
     assert answer.part_bytes == 3 * 65536
@@ -237,11 +243,11 @@ async def test_stats_count_what_is_there(host: ShardHost) -> None:
     nodes = nodes_of(host, 2)
     await host.put(batch(SMALL, nodes, BLOB))
     infos = {info.node_id: info for info in await host.stats()}
-    assert len(infos) == NODES
+    assert infos.keys() == host.nodes.keys()
     assert all(info.state is NodeState.UP for info in infos.values())
-    assert infos[nodes[0]].shard_count == 1
+    assert infos[nodes[0]].shard_count == nodes.count(nodes[0])
     assert infos[nodes[0]].used_bytes >= 6556
-    assert host.nodes[nodes[0]].shard_count == 1
+    assert host.nodes[nodes[0]].shard_count == nodes.count(nodes[0])
 
 
 async def test_unavailable_host_says_so(host: ShardHost) -> None:
@@ -334,11 +340,23 @@ async def test_late_answers_are_dropped_and_leave_the_callers_buffer_alone(tmp_p
         assert not any(target)
 
 
-def test_host_and_client_work_on_uvloop(tmp_path: Path) -> None:
-    async def round_trip() -> bytes:
-        async with real_host(tmp_path) as client:
-            nodes = nodes_of(client)
-            await client.put(batch(BIG, nodes, BLOB))
-            return bytes((await client.get(GetBatch(BlobId(BLOB), 0, range(14), nodes))).payload)
+async def round_trip(client: HostClient) -> bytes:
+    nodes = nodes_of(client)
+    await client.put(batch(BIG, nodes, BLOB))
+    return bytes((await client.get(GetBatch(BlobId(BLOB), 0, range(14), nodes))).payload)
 
-    assert uvloop.run(round_trip()) == b"".join(BIG.payloads)
+
+def test_host_and_client_work_on_uvloop(tmp_path: Path) -> None:
+    async def run() -> bytes:
+        async with real_host(tmp_path) as client:
+            return await round_trip(client)
+
+    assert uvloop.run(run()) == b"".join(BIG.payloads)
+
+
+def test_host_and_client_work_on_uvloop_over_tls(tmp_path: Path) -> None:
+    async def run() -> bytes:
+        async with tls_node(tmp_path / "n0") as node, client_of(node, Role.GATEWAY) as client:
+            return await round_trip(client)
+
+    assert uvloop.run(run()) == b"".join(BIG.payloads)
