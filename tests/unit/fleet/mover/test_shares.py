@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from cyxcloud.core.ids import BlobId, PlacementId, ShardId
 from cyxcloud.core.worker import Did
 from cyxcloud.meta import leases, placements, repairs, strays
 from cyxcloud.meta.errors import LeaseLost
+from cyxcloud.meta.rows import UP
 from fleet.mover.shares import ALL_SHARES, PLANNING, PREFIX, SHARES, Shares, Wanted, share_of, wanted
 from fleet.mover.worker import Mover
 from tests.unit.fleet.mover.conftest import WIDTH, MoverRig
@@ -151,30 +153,58 @@ async def test_a_mover_that_was_paused_cannot_commit(rig: MoverRig) -> None:
     assert rig.nodes_of(blob) == after
 
 
-async def test_work_that_was_under_way_when_its_share_was_taken_does_not_count(rig: MoverRig) -> None:
-    one, two = box(rig, "one"), box(rig, "two")
-    blob = rig.put()
-    await beat(rig, one, times=1)
-    pending = [True]
+def before_put(rig: MoverRig, happens: Callable[[], Awaitable[None]]) -> None:
+    """The first time that a mover is about to put shards."""
+    pending = [happens]
     for host in rig.hosts:
         put = host.put
 
-        async def slow(*args: Any, put: Any = put, **options: Any) -> Any:
-            answer = await put(*args, **options)
+        async def late(*args: Any, put: Any = put, **options: Any) -> Any:
             if pending:
-                pending.clear()
-                await beat(rig, two, times=8)
-                rig.delete(blob)
-                await rig.clean()
-            return answer
+                await pending.pop()()
+            return await put(*args, **options)
 
-        host.put = slow  # type: ignore[method-assign]
+        host.put = late  # type: ignore[method-assign]
+
+
+async def test_work_that_was_under_way_when_its_share_was_taken_does_not_count(rig: MoverRig) -> None:
+    """The new holder has not come to it yet, so that nothing but the fence speaks against it."""
+    one, two = box(rig, "one"), box(rig, "two")
+    blob = rig.put()
+    await beat(rig, one, times=1)
+
+    async def taken_over() -> None:
+        await beat(rig, two, times=8)
+
+    before_put(rig, taken_over)
     rig.lose(2)
     await one.mover.step(rig.clock.monotonic())
-    assert not pending
+    assert rig.nodes_of(blob) == rig.members(1)
     assert one.mover.tally.done == 0
+    assert strays.count(rig.reader) == 0, "what it has put is where the new holder will look for it"
+    await run(rig, two)
+    assert rig.good(blob) == WIDTH
+    rig.set_state(2, UP)
     await rig.clean()
-    assert (rig.copies(blob), strays.count(rig.reader)) == (1, 0), "only what lies on the node that is away"
+    assert rig.copies(blob) == WIDTH
+
+
+async def test_what_a_paused_mover_puts_for_a_chunk_that_is_gone_goes_too(rig: MoverRig) -> None:
+    one, two = box(rig, "one"), box(rig, "two")
+    blob = rig.put()
+    await beat(rig, one, times=1)
+
+    async def taken_over_and_deleted() -> None:
+        await beat(rig, two, times=8)
+        rig.delete(blob)
+        await rig.clean()
+
+    before_put(rig, taken_over_and_deleted)
+    rig.lose(2)
+    await one.mover.step(rig.clock.monotonic())
+    rig.set_state(2, UP)
+    await rig.clean()
+    assert (rig.copies(blob), strays.count(rig.reader)) == (0, 0)
 
 
 async def test_a_mover_started_again_takes_its_own_at_once(rig: MoverRig) -> None:
