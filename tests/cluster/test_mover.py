@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cli.control import NoAnswer, ask
 from cyxcloud.core.ids import ShardId
 from nodefs.record import LIVE
 from tests.cluster import packs
@@ -65,6 +66,23 @@ async def test_shards_damaged_on_disk_are_mended_after_a_read(store: Running, s3
     until(lambda: filed(store), "damage is filed", 5)
     until(lambda: not filed(store), "all is mended", 40)
     until(lambda: not lacking(store), "and lies where it belongs", 10)
+
+
+async def test_an_object_that_is_asked_for_is_looked_at_and_mended(store: Running, s3: S3) -> None:
+    """Nobody has read it since it was damaged."""
+    made = await objects(s3, "asked", 4)
+    control, disks = store.data / "run" / "control.sock", Disks(store)
+    for key in made:
+        for record in disks.of("asked", key)[:3]:
+            packs.marked_deleted(record)
+    assert lacking(store)
+    for key in made:
+        assert ask(control, "POST", "/repair", {"object": f"asked/{key}"})["shards"] >= 14
+    until(lambda: not lacking(store), "all is mended", 40)
+    until(lambda: not ask(control, "GET", "/mover/waiting")["waiting"], "and nothing waits", 10)
+    for body, status in (({"object": "asked/none"}, 404), ({"node": "node-02"}, 409), ({"node": "x"}, 404), ({}, 400)):
+        with pytest.raises(NoAnswer, match=str(status)):
+            ask(control, "POST", "/repair", body)
 
 
 def node_command(store: Running, *arguments: str) -> Any:
