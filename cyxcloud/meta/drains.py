@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, exists, insert, select, tuple_, update
 
 from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.meta.connection import Connection, Row
+from cyxcloud.meta.rows import NodeRow
 from cyxcloud.meta.schema import blob, chunk, delete_order, stray
 from cyxcloud.meta.schema_fleet import drain
 from cyxcloud.meta.statement import prepare
@@ -120,9 +121,10 @@ def resume(conn: Connection, node: NodeNumber) -> bool:
     return conn.run(_state, {"of_node": node, "before": DrainState.CANCELLED, "after": DrainState.DRAINING}) == 1
 
 
-def cancelled(conn: Connection) -> frozenset[NodeNumber]:
+def staying(conn: Connection, nodes: Iterable[NodeRow]) -> frozenset[NodeNumber]:
     """Nodes that were to be emptied and stay after all."""
-    return frozenset(row.node for row in read_all(conn) if row.state is DrainState.CANCELLED)
+    cancelled = {row.node for row in read_all(conn) if row.state is DrainState.CANCELLED}
+    return frozenset(row.number for row in nodes if row.number in cancelled and not row.leaving)
 
 
 def add_moved(conn: Connection, moved: Iterable[tuple[NodeNumber, int, int]]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from cyxcloud.core.ids import BlobId, NodeNumber, PlacementId
-from cyxcloud.meta import nodes, placements, repairs
+from cyxcloud.meta import drains, nodes, placements, repairs, successors
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import READABLE, PlacementRow, PlacementState
 from cyxcloud.meta.schema import chunk, deletion
@@ -40,7 +40,9 @@ class Health:
 
 def read(conn: Connection) -> Health:
     """In one snapshot, or the counts may not fit each other."""
-    readable = {row.number for row in nodes.read_all(conn) if row.state in READABLE}
+    rows = nodes.read_all(conn)
+    readable = {row.number for row in rows if row.state in READABLE}
+    staying = drains.staying(conn, rows)
     lists = {row.id: row for row in placements.read_all(conn)}
     there = {each: sum(number in readable for number in row.nodes) for each, row in lists.items()}
     held = _held(conn)
@@ -53,7 +55,11 @@ def read(conn: Connection) -> Health:
         by_shards[there[placement]] -= 1
         by_shards[there[placement] - bad] += 1
         worst[placement] = max(worst.get(placement, 0), bad)
-    moving = {each for each in held if lists[each].state is PlacementState.REPLACED}
+    moving = {
+        each
+        for each in held
+        if lists[each].state is PlacementState.REPLACED and not successors.rests(lists, each, staying, readable)
+    }
     queued = sum(held[each] for each in moving) + sum(placement not in moving for _, placement in damaged)
     found = {shards: by_shards[shards] for shards in sorted(by_shards, reverse=True) if by_shards[shards]}
     return Health(sum(held.values()), found, queued, worst)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from cyxcloud.core.ids import NodeId, NodeNumber, PlacementId
-from cyxcloud.meta import drains, nodes, placements
+from cyxcloud.meta import drains, nodes, placements, successors
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import DISQUALIFIED, READABLE, NodeRow, PlacementRow
 
@@ -28,10 +28,7 @@ class View:
 
     def target(self, placement: PlacementId) -> PlacementRow:
         """Where its chunks belong: the last of its successors, itself where it has none."""
-        row = self.placements[placement]
-        while row.successor is not None:
-            row = self.placements[row.successor]
-        return row
+        return successors.target(self.placements, placement)
 
     def rank(self, placement: PlacementId) -> Rank:
         """Of the chunks in a placement that has a successor."""
@@ -43,9 +40,8 @@ class View:
 
     def rests(self, placement: PlacementId) -> bool:
         """Whether it has a successor only because of nodes that stay after all: what is still there may stay too."""
-        row, target = self.placements[placement], self.target(placement)
-        left = {was for was, becomes in zip(row.nodes, target.nodes, strict=True) if was != becomes}
-        return bool(left) and left <= self.staying and all(self.can_read(number) for number in left)
+        readable = {number for number in self.staying if self.can_read(number)}
+        return bool(readable) and successors.rests(self.placements, placement, self.staying, readable)
 
     def can_read(self, number: NodeNumber) -> bool:
         return self.nodes[number].state in READABLE
@@ -59,5 +55,5 @@ class View:
 
 def read_view(conn: Connection) -> View:
     rows = {row.number: row for row in nodes.read_all(conn)}
-    staying = frozenset(number for number in drains.cancelled(conn) if not rows[number].leaving)
+    staying = drains.staying(conn, rows.values())
     return View(rows, {row.id: row for row in placements.read_all(conn)}, staying)

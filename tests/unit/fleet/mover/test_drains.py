@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.core.worker import Did
-from cyxcloud.meta import drains, node_events, placements, strays
+from cyxcloud.meta import drains, health, node_events, placements, strays
 from cyxcloud.meta.drains import DrainState
 from cyxcloud.meta.rows import DOWN, GONE, UP, PlacementState
 from fleet.drainreceipt import BadReceipt, DrainReceipt, sign_receipt, verify_receipt
@@ -110,6 +110,7 @@ async def test_cancel_stops_a_drain_and_resume_goes_on_with_its_counts(rig: Move
     after = drains.read(rig.reader, TWO)
     assert after == halfway, "what has not moved stays"
     assert sum(TWO in rig.nodes_of(blob) for blob in blobs) == 40 - halfway.shards_moved
+    assert health.read(rig.reader).queued == 0, "nothing is to be done"
     assert (await worker.resume(TWO)).begun_at_ms == begun.begun_at_ms
     await settled(rig, worker, mover)
     row = drains.read(rig.reader, TWO)
