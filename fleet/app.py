@@ -27,6 +27,7 @@ from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
 from fleet.access_logs import AccessLogs
 from fleet.adoption import routes as adoption_routes
+from fleet.audits.auditor import Auditor
 from fleet.config import CoordinatorSpec
 from fleet.control import control_app, operators_app
 from fleet.deletions import Deletions, Signer
@@ -175,6 +176,7 @@ async def run(spec: CoordinatorSpec) -> None:
             remote,
             reporting.heartbeats,
             NodeWatch(local, reader, writer, store_clock, reporting.nodes),
+            Auditor(lambda: hosts.remote, reader, writer, store_clock, spec.fleet.audit),
             session_watch,
             Deletions(hosts, reader, writer, store_clock, signer, trash=trash),
             reconciler,

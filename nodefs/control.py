@@ -14,6 +14,7 @@ from cyxcloud.core.durable import write_file
 from cyxcloud.core.ids import NODE_ID_BYTES, NodeId, ShardId
 from cyxcloud.core.merkle import BLOCK_BYTES
 from cyxcloud.wire import messages_pb2 as pb
+from cyxcloud.wire.auditproof import sign_answer
 from cyxcloud.wire.codec import join_shards, scrub_message, split_nodes, split_shards, verify_message
 from cyxcloud.wire.orders import decode_order, order_signed_by
 from cyxcloud.wire.shardhost import MAX_POINTER_BYTES, VerifyAnswer
@@ -25,6 +26,24 @@ from nodefs.store import NodeStore
 # A page of a list fits its message: 13 bytes an id and up to 5 for its size.
 MAX_LIST = 4096
 MAX_NONCE_BYTES = 64
+
+
+def _audited(store: NodeStore, shard: ShardId, block: int, nonce: bytes) -> VerifyAnswer:
+    """One block as it is read now: who asks compares it with the chunk's root."""
+    found = store.read(shard.blob, shard.chunk, shard.index, block, 1)
+    identity = store.folder.identity
+    if isinstance(found, Status):
+        return VerifyAnswer(found, 0, b"", b"", b"", signature=sign_answer(identity, nonce, shard, block, found, b""))
+    data = bytes(found.payload)
+    return VerifyAnswer(
+        Status.OK,
+        found.shard_size,
+        found.block_hashes,
+        found.proof,
+        b"",
+        data,
+        sign_answer(identity, nonce, shard, block, Status.OK, data),
+    )
 
 
 class ControlRequests:
@@ -98,6 +117,8 @@ class ControlRequests:
         shards = split_shards(ask.shard)
         if len(shards) != 1 or len(ask.nonce) > MAX_NONCE_BYTES:
             raise HostRefused(Status.DENIED, "one shard and a short nonce are asked for")
+        if ask.with_block:
+            return _audited(store, shards[0], ask.block, ask.nonce)
         status, found = store.check(shards[0].blob, shards[0].chunk, shards[0].index)
         if found is None:
             return VerifyAnswer(status, 0, b"", b"", b"")

@@ -215,6 +215,19 @@ class InventorySettings(BaseModel):
     day: Duration = Field(default=86400.0, gt=0, description="How long a day of a schedule is; shorter only for tests.")
 
 
+class AuditSettings(BaseModel):
+    """How often nodes of other boxes have to prove that they hold what they should."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_day: float = Field(default=24.0, gt=0, description="Audits of a node a day; four times as many until vetted.")
+    answer_within: Duration = Field(default=60.0, gt=0, description="Later than this an answer is late.")
+    again_after: Duration = Field(default=6 * 3600.0, description="When a late answer is asked for again.")
+    tries: int = Field(default=3, ge=1, description="After so many late answers in a row the audit counts as failed.")
+    vetting_audits: int = Field(default=100, ge=0, description="Audits that a new node passes before it is trusted.")
+    vetting_time: Duration = Field(default=7 * 86400.0, description="The least time before a new node is trusted.")
+
+
 class FleetSettings(BaseModel):
     """Nodes on other boxes: where they come in, and what is made of their silence."""
 
@@ -246,6 +259,7 @@ class FleetSettings(BaseModel):
         default=7 * 86400.0, gt=0, description="How long a certificate is good; each is renewed well before that."
     )
     token_lifetime: Duration = Field(default=86400.0, gt=0, description="How long a join token can be used.")
+    audit: AuditSettings = Field(default=AuditSettings(), description="Audits.")
     vetting: bool = Field(
         default=True,
         description="Nodes beyond the first that hold a chunk are tried with few shards before all others.",

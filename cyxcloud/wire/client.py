@@ -207,10 +207,13 @@ class HostClient:
         result = message.list_result
         return ListAnswer(split_shards(result.shards), list(result.sizes), result.more)
 
-    async def verify(self, node: NodeId, shard: ShardId, block: int, nonce: bytes) -> VerifyAnswer:
+    async def verify(
+        self, node: NodeId, shard: ShardId, block: int, nonce: bytes, *, with_block: bool = False
+    ) -> VerifyAnswer:
         envelope = pb.Envelope()
         ask = envelope.verify
         ask.node_id, ask.shard, ask.block, ask.nonce = node, shard.pack(), block, nonce
+        ask.with_block = with_block
         message, _ = await self._ask(envelope)
         return parse_verify_result(message.verify_result)
 

@@ -220,11 +220,20 @@ def verify_message(envelope: pb.Envelope, answer: VerifyAnswer) -> None:
     result.block_hashes = answer.block_hashes
     result.proof = answer.proof
     result.answer = answer.answer
+    result.block, result.signature = answer.block, answer.signature
 
 
 def parse_verify_result(message: pb.VerifyResult) -> VerifyAnswer:
     (status,) = parse_statuses(bytes([message.status]), 1)
-    return VerifyAnswer(status, message.shard_size, message.block_hashes, message.proof, message.answer)
+    return VerifyAnswer(
+        status,
+        message.shard_size,
+        message.block_hashes,
+        message.proof,
+        message.answer,
+        message.block,
+        message.signature,
+    )
 
 
 def scrub_message(progress: ScrubProgress) -> pb.ScrubProgress:

@@ -145,7 +145,9 @@ class MemoryHost:
         sizes = [len(self.shards[node][shard].payload) for shard in page]
         return ListAnswer(page, sizes, len(wanted) > limit)
 
-    async def verify(self, node: NodeId, shard: ShardId, block: int, nonce: bytes) -> VerifyAnswer:
+    async def verify(
+        self, node: NodeId, shard: ShardId, block: int, nonce: bytes, *, with_block: bool = False
+    ) -> VerifyAnswer:
         await self._enter()
         stored = self._find(node, shard)
         if isinstance(stored, Status):
@@ -155,7 +157,8 @@ class MemoryHost:
         answer = blake3(nonce + data).digest()
         if status is Status.CORRUPT:
             self._delete_one(node, shard)  # a host sets it aside within moments; here it is at once
-        return VerifyAnswer(status, len(stored.payload), stored.hashes, stored.proof, answer)
+        told = bytes(data) if with_block else b""
+        return VerifyAnswer(status, len(stored.payload), stored.hashes, stored.proof, answer, told)
 
     async def stats(self) -> list[NodeInfo]:
         await self._enter()

@@ -310,30 +310,36 @@ class ListResult(_message.Message):
     def __init__(self, shards: _Optional[bytes] = ..., sizes: _Optional[_Iterable[int]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Verify(_message.Message):
-    __slots__ = ("node_id", "shard", "block", "nonce")
+    __slots__ = ("node_id", "shard", "block", "nonce", "with_block")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     SHARD_FIELD_NUMBER: _ClassVar[int]
     BLOCK_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
+    WITH_BLOCK_FIELD_NUMBER: _ClassVar[int]
     node_id: bytes
     shard: bytes
     block: int
     nonce: bytes
-    def __init__(self, node_id: _Optional[bytes] = ..., shard: _Optional[bytes] = ..., block: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+    with_block: bool
+    def __init__(self, node_id: _Optional[bytes] = ..., shard: _Optional[bytes] = ..., block: _Optional[int] = ..., nonce: _Optional[bytes] = ..., with_block: _Optional[bool] = ...) -> None: ...
 
 class VerifyResult(_message.Message):
-    __slots__ = ("status", "shard_size", "block_hashes", "proof", "answer")
+    __slots__ = ("status", "shard_size", "block_hashes", "proof", "answer", "block", "signature")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     SHARD_SIZE_FIELD_NUMBER: _ClassVar[int]
     BLOCK_HASHES_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     status: int
     shard_size: int
     block_hashes: bytes
     proof: bytes
     answer: bytes
-    def __init__(self, status: _Optional[int] = ..., shard_size: _Optional[int] = ..., block_hashes: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., answer: _Optional[bytes] = ...) -> None: ...
+    block: bytes
+    signature: bytes
+    def __init__(self, status: _Optional[int] = ..., shard_size: _Optional[int] = ..., block_hashes: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., answer: _Optional[bytes] = ..., block: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Stats(_message.Message):
     __slots__ = ()

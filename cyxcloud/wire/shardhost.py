@@ -122,6 +122,8 @@ class VerifyAnswer:
     block_hashes: bytes
     proof: bytes
     answer: bytes
+    block: bytes = b""  # of an audit, with the node's signature over what it was asked and answers
+    signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,9 @@ class ShardHost(Protocol):
         self, node: NodeId, after: ShardId | None = None, limit: int = 1000, session: SessionNumber | None = None
     ) -> ListAnswer: ...
 
-    async def verify(self, node: NodeId, shard: ShardId, block: int, nonce: bytes) -> VerifyAnswer: ...
+    async def verify(
+        self, node: NodeId, shard: ShardId, block: int, nonce: bytes, *, with_block: bool = False
+    ) -> VerifyAnswer: ...
 
     async def stats(self) -> list[NodeInfo]: ...
 

@@ -98,9 +98,9 @@ class Fleet:
             made.append(node)
             self.nodes[number] = node
         for node in made:
-            until(lambda node=node: "Ready." in node.said(), f"{node.name} serves", 40)  # type: ignore[misc]
+            until(lambda node=node: "Ready." in node.said(), f"{node.name} serves", 180)  # type: ignore[misc]
         names = {node.name for node in made}
-        until(lambda: names <= {name for name, state in self.states().items() if state == "up"}, "all are up", 40)
+        until(lambda: names <= {name for name, state in self.states().items() if state == "up"}, "all are up", 120)
 
     def states(self) -> dict[str, str]:
         return dict(self.store.rows("SELECT name, state FROM node"))
