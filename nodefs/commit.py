@@ -17,13 +17,13 @@ from queue import Empty, SimpleQueue
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.durable import DISK, Disk
-from cyxcloud.core.ids import ShardId
 from cyxcloud.core.merkle import block_hashes
-from cyxcloud.wire.orders import make_receipt
+from cyxcloud.wire.orders import Order, make_receipt, order_hash
 from cyxcloud.wire.shardhost import DeleteAnswer
 from cyxcloud.wire.status import Status
 from nodefs.health import Sample
 from nodefs.index import shard_key
+from nodefs.settled import Settled
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore, PutItem
 from nodefs.syncing import Syncer
@@ -47,16 +47,17 @@ class PutJob:
 
 @dataclass(slots=True)
 class DeleteJob:
-    """An order that was checked already."""
+    """An order that was checked already, but for whether it comes too late."""
 
     store: NodeStore
-    shards: tuple[ShardId, ...]
+    told: Order
     order: bytes
     signature: bytes
     done: Callable[[DeleteJob], None]
     statuses: list[Status] = field(default_factory=list)
     answer: DeleteAnswer | None = None
     refused: str = ""  # why there is no answer, where that is no fault of the store
+    status: Status = Status.IO_ERROR  # with `refused`
     size: int = 0
     given_up: bool = False
 
@@ -182,9 +183,11 @@ def commit_round(jobs: list[Job], space: DiskSpace, syncs: Syncer, clock: Clock)
     _sync(stores, syncs, sum(job.size for job in jobs))
     for store in stores:
         store.settle()
-    for job in jobs:
-        if isinstance(job, DeleteJob):
-            _receipt(job, clock)
+    ordered = [job for job in jobs if isinstance(job, DeleteJob)]
+    for job in ordered:
+        _receipt(job, clock)
+    for store in {job.store for job in ordered}:
+        store.orders.end_round()
 
 
 def _by_store(jobs: Iterable[PutJob]) -> dict[NodeStore, list[PutItem]]:
@@ -212,25 +215,43 @@ def _verified(item: PutItem) -> bool:
 def _do_other(job: DeleteJob | TaskJob) -> None:
     if isinstance(job, TaskJob):
         job.run()
-    else:
-        store = job.store
-        if not store.fault:
-            try:
-                store.orders.append(job.order, job.signature)
-            except OSError as error:
-                job.refused = f"writing the order log: {error.strerror or error}"
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    store.fail("writing the order log", error)
-                return
-        job.statuses = store.delete(shard_key(shard.blob, shard.chunk, shard.index) for shard in job.shards)
+    elif not job.store.fault:
+        _carry_out(job)
+
+
+def _carry_out(job: DeleteJob) -> None:
+    orders, digest = job.store.orders, order_hash(job.order)
+    job.answer = orders.answer_to(digest)
+    if job.answer is not None or orders.is_begun(digest):
+        return
+    job.refused = orders.against(job.told)
+    if job.refused:
+        job.status = Status.DENIED
+    elif _logged(job, lambda: orders.append(job.told, job.order, job.signature)):
+        job.statuses = job.store.delete(shard_key(shard.blob, shard.chunk, shard.index) for shard in job.told.shards)
+
+
+def _logged(job: DeleteJob, write: Callable[[], None]) -> bool:
+    try:
+        write()
+    except OSError as error:
+        job.refused = f"writing the order log: {error.strerror or error}"
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            job.store.fail("writing the order log", error)
+        return False
+    return True
 
 
 def _receipt(job: DeleteJob, clock: Clock) -> None:
-    if job.refused or job.store.fault:
-        job.statuses = [Status.IO_ERROR] * len(job.shards)
-        return
-    receipt, signature = make_receipt(job.store.folder.identity, job.order, job.statuses, clock.now_ms())
-    job.answer = DeleteAnswer(job.statuses, receipt, signature)
+    """The tombstones are on the disk. Where the order came twice in this round, both get the one receipt."""
+    store = job.store
+    job.answer = job.answer or store.orders.answer_to(order_hash(job.order))
+    if job.answer is None and not job.refused and not store.fault:
+        receipt, signature = make_receipt(store.folder.identity, job.order, job.statuses, clock.now_ms())
+        settled = Settled.of(job.told, receipt, signature)
+        if _logged(job, lambda: store.orders.settle(settled)):
+            job.answer = settled.answer()
+    job.statuses = [job.status] * len(job.told.shards) if job.answer is None else job.answer.statuses
 
 
 def _sync(stores: Iterable[NodeStore], syncs: Syncer, written: int) -> None:

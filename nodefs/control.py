@@ -16,7 +16,7 @@ from cyxcloud.core.merkle import BLOCK_BYTES
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.auditproof import sign_answer
 from cyxcloud.wire.codec import join_shards, scrub_message, split_nodes, split_shards, verify_message
-from cyxcloud.wire.orders import decode_order, order_signed_by
+from cyxcloud.wire.orders import Order, decode_order, order_signed_by
 from cyxcloud.wire.shardhost import MAX_POINTER_BYTES, VerifyAnswer
 from cyxcloud.wire.status import HostRefused, ScrubAction, Status
 from nodefs.index import key_shard, shard_key
@@ -73,8 +73,8 @@ class ControlRequests:
             raise HostRefused(Status.DENIED, f"{body} is not for a host")
         return envelope
 
-    def check_order(self, order: bytes, signature: bytes) -> tuple[NodeStore, tuple[ShardId, ...]]:
-        """Whose order it is and what it deletes; HostRefused unless the coordinator told this very node."""
+    def check_order(self, order: bytes, signature: bytes) -> tuple[NodeStore, Order]:
+        """Whose order it is and what it says; HostRefused unless the coordinator told this very node."""
         parsed = decode_order(order)
         store = self._store(parsed.node_id)
         marker = store.folder.marker
@@ -86,7 +86,7 @@ class ControlRequests:
             raise HostRefused(Status.WRONG_INCARNATION, "order of another incarnation")
         if parsed.expires_at_ms <= self._clock.now_ms():
             raise HostRefused(Status.DENIED, "order has expired")
-        return store, parsed.shards
+        return store, parsed
 
     def _exists(self, ask: pb.Exists) -> bytes:
         nodes = split_nodes(ask.nodes, len(ask.indexes))

@@ -288,7 +288,7 @@ class HostConnection(FrameProtocol):
         request_id = message.request_id
         order, signature = message.delete.order, message.delete.signature
         try:
-            store, shards = self._server.control.check_order(order, signature)
+            store, told = self._server.control.check_order(order, signature)
         except HostRefused as refusal:
             self.misused("delete", refusal.text, order, signature)
             self._refuse(request_id, refusal.status, refusal.text)
@@ -296,7 +296,9 @@ class HostConnection(FrameProtocol):
 
         def done(job: DeleteJob) -> None:
             if job.answer is None:
-                status = Status.BUSY if job.given_up else Status.IO_ERROR
+                status = Status.BUSY if job.given_up else job.status
+                if status is Status.DENIED:
+                    self.misused("delete", job.refused, order, signature)
                 self._refuse(request_id, status, job.refused or job.store.fault or "its disk does not answer")
                 return
             envelope = pb.Envelope(request_id=request_id)
@@ -305,7 +307,7 @@ class HostConnection(FrameProtocol):
             result.receipt, result.signature = job.answer.receipt, job.answer.signature
             self._write([frame(envelope)])
 
-        self._server.committers[store.device].submit(DeleteJob(store, shards, order, signature, done))
+        self._server.committers[store.device].submit(DeleteJob(store, told, order, signature, done))
 
     def _ask(self, message: pb.Envelope, body: str) -> None:
         """What may be slow and is rare: answered from a thread."""

@@ -22,11 +22,12 @@ import structlog
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.durable import DISK, Disk, fsync_dir
 from cyxcloud.core.ids import ShardId
-from cyxcloud.wire.orders import decode_order
+from cyxcloud.wire.orders import decode_order, make_receipt
+from cyxcloud.wire.status import Status
 from nodefs.findings import FindingsLog
 from nodefs.folder import FolderUnusable, NodeFolder
 from nodefs.index import IndexUnusable, Location, NodeIndex, PackState, key_of, key_shard, shard_key
-from nodefs.orders_log import OrderLog
+from nodefs.orders_log import Logged, OrderLog
 from nodefs.pack import FIRST_RECORD, SUFFIX, Pack, PackDamaged
 from nodefs.record import (
     ALIGN_BYTES,
@@ -39,6 +40,7 @@ from nodefs.record import (
     decode_header,
     payload_is_good,
 )
+from nodefs.settled import Settled
 from nodefs.space import DiskSpace
 from nodefs.store import NodeStore
 
@@ -98,7 +100,7 @@ def open_store(folder: NodeFolder, space: DiskSpace, clock: Clock, disk: Disk = 
         clock=clock,
         disk=disk,
     )
-    _redo(store, orders, index, findings)
+    _redo(store, orders, index, findings, clock)
     if store.fault:
         raise FolderUnusable(f"{folder.path}: {store.fault}")
     store.checkpoint()
@@ -270,13 +272,28 @@ def _quarantine(pack: Pack, start: int, end: int, bad: list[int], findings: Find
     return bool(bad)
 
 
-def _redo(store: NodeStore, orders: OrderLog, index: NodeIndex, findings: Findings) -> None:
-    """Carry out again what was ordered since the index was flushed."""
-    for order, _ in orders.since(index.orders_position()):
-        keys = [shard_key(shard.blob, shard.chunk, shard.index) for shard in decode_order(order).shards]
-        found = [key for key in keys if index.find(key) is not None]
+def _redo(store: NodeStore, orders: OrderLog, index: NodeIndex, findings: Findings, clock: Clock) -> None:
+    """Carry out again what was ordered since the index was flushed, and answer what was not answered."""
+    for logged in orders.since(index.orders_position()):
+        told = decode_order(logged.order)
+        keys = [shard_key(shard.blob, shard.chunk, shard.index) for shard in told.shards]
+        found = [key for key in keys if _is_to_go(store, index.find(key), logged)]
         store.delete(found)
         for pack in store.take_touched():
             pack.sync()
         store.settle()
         findings.redone += len(found)
+        if store.fault:
+            return
+        if not logged.is_settled and not orders.against(told):
+            statuses = [Status.OK if key in found else Status.NOT_FOUND for key in keys]
+            receipt, signature = make_receipt(store.folder.identity, logged.order, statuses, clock.now_ms())
+            orders.settle(Settled.of(told, receipt, signature))
+
+
+def _is_to_go(store: NodeStore, where: Location | None, logged: Logged) -> bool:
+    """After the receipt only what is marked already and the index still knows: a whole record was put since."""
+    if where is None or not logged.is_settled:
+        return where is not None
+    header = read_header(store.packs[where.pack], where.offset)
+    return header is None or header.state != LIVE

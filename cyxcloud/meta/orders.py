@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.meta.connection import Connection
@@ -32,7 +32,14 @@ _settle = prepare(
         settled_at_ms=bindparam("now_ms"), receipt=bindparam("receipt"), receipt_signature=bindparam("signed_by_node")
     )
 )
-_forget = prepare(delete(delete_order).where(_O.settled_at_ms <= bindparam("before_ms")))
+_later = delete_order.alias()
+# The last of a node is what its next one is counted from: a node takes no sequence twice.
+_forget = prepare(
+    delete(delete_order).where(
+        _O.settled_at_ms <= bindparam("before_ms"),
+        exists(select(_later.c.node).where(_later.c.node == _O.node, _later.c.sequence > _O.sequence)),
+    )
+)
 _NAMES = tuple(each.name for each in fields(DeleteOrder))
 
 
@@ -71,4 +78,5 @@ def settle(
 
 
 def forget(conn: Connection, settled_before_ms: int) -> int:
+    """All but the last of each node."""
     return conn.run(_forget, {"before_ms": settled_before_ms})

@@ -65,6 +65,7 @@ class MemoryHost:
         self.delay_seconds = 0.0
         self.role = role  # as whom the caller said HELLO
         self.folders: dict[Path, NodeIdentity] = {}  # the node folders that open_node finds
+        self._settled: dict[NodeId, tuple[int, bytes, DeleteAnswer | None]] = {}
         self.found: dict[NodeId, list[ShardId]] = {node: [] for node in self.identities}
         self.pointers: dict[NodeId, bytes] = {}
         self._scrubbed_ms: dict[NodeId, int] = {}
@@ -126,9 +127,15 @@ class MemoryHost:
             raise HostRefused(Status.DENIED, "order has expired")
         if node in self.state:
             raise HostRefused(self.state[node], "set by the test")
+        sequence, last, answer = self._settled.get(node, (-1, b"", None))
+        if answer is not None and last == order:
+            return answer
+        if parsed.sequence <= sequence:
+            raise HostRefused(Status.DENIED, f"order {parsed.sequence} comes after {sequence} was carried out")
         statuses = [self._delete_one(node, shard) for shard in parsed.shards]
-        receipt, receipt_signature = make_receipt(self.identities[node], order, statuses, self._clock.now_ms())
-        return DeleteAnswer(statuses, receipt, receipt_signature)
+        answer = DeleteAnswer(statuses, *make_receipt(self.identities[node], order, statuses, self._clock.now_ms()))
+        self._settled[node] = parsed.sequence, order, answer
+        return answer
 
     async def list_shards(
         self, node: NodeId, after: ShardId | None = None, limit: int = 1000, session: SessionNumber | None = None

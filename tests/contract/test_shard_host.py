@@ -175,6 +175,20 @@ async def test_delete_by_order(host: ShardHost) -> None:
     assert await host.exists(BlobId(BLOB), 0, [0, 1], nodes) == [Status.NOT_FOUND, Status.OK]
 
 
+async def test_order_again_is_answered_again_and_an_older_one_refused(host: ShardHost) -> None:
+    node = nodes_of(host, 1)[0]
+    await host.put(batch(SMALL, [node] * 2, BLOB))
+    now_ms = ManualClock().now_ms()
+    orders = [signed_order(node, [ShardId(BlobId(BLOB), 0, index)], now_ms, sequence=7 + index) for index in range(2)]
+    answers = [await host.delete(*order) for order in orders]
+    await host.put(batch(SMALL, [node] * 2, BLOB))
+    assert await host.delete(*orders[1]) == answers[1]
+    with pytest.raises(HostRefused, match="carried out") as refused:
+        await host.delete(*orders[0])
+    assert refused.value.status is Status.DENIED
+    assert await host.exists(BlobId(BLOB), 0, [0, 1], [node] * 2) == [Status.OK] * 2
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

@@ -169,6 +169,15 @@ def test_delete_orders_wait_for_their_receipt(writer: Writer, conn: Connection) 
     assert writer.call(lambda c: orders.forget(c, 10)) == 1
 
 
+def test_last_order_is_kept_since_the_next_is_counted_from_it(writer: Writer, conn: Connection) -> None:
+    node = NodeNumber(4)
+    writer.call(lambda c: orders.add(c, [DeleteOrder(node, number, 1, 2, b"order", b"by") for number in (1, 2, 3)]))
+    for number in (1, 2, 3):
+        writer.call(partial(orders.settle, node=node, sequence=number, receipt=b"r", receipt_signature=b"s", now_ms=10))
+    assert writer.call(lambda c: orders.forget(c, 10)) == 2
+    assert orders.next_sequence(conn, node) == 4
+
+
 def test_usage_is_the_same_before_and_after_folding(writer: Writer, conn: Connection) -> None:
     writer.call(add_bucket)
     for number in range(1, 8):

@@ -13,7 +13,7 @@ from cyxcloud.core.clock import ManualClock
 from cyxcloud.core.durable import Disk, SystemDisk
 from cyxcloud.core.ids import BlobId, NodeId, ShardId
 from cyxcloud.core.merkle import block_hashes, chunk_root_and_proofs, tree_root
-from cyxcloud.wire.orders import Order, encode_order, sign_order
+from cyxcloud.wire.orders import Order, decode_order, encode_order, sign_order
 from cyxcloud.wire.shardhost import PutBatch
 from cyxcloud.wire.status import Status
 from nodefs.bulk import BulkReader
@@ -100,6 +100,7 @@ class OneNode:
         self.path = path
         self.disk = disk
         self.clock = ManualClock()
+        self.sequence = 0  # of the last order
         if not path.exists():
             create_node(
                 path, "one", CLUSTER, INCARNATION, COORDINATOR_PUBLIC, capacity_bytes=capacity_bytes, disk=UNSYNCED
@@ -135,8 +136,12 @@ class OneNode:
         return [item.status for _, item in job.items]
 
     def delete(self, *shards: ShardId) -> DeleteJob:
-        order, signature = signed_order(self.store.node_id, shards, self.clock.now_ms())
-        job = DeleteJob(self.store, shards, order, signature, lambda _: None)
+        self.sequence += 1
+        order, signature = signed_order(self.store.node_id, shards, self.clock.now_ms(), sequence=self.sequence)
+        return self.carry_out(order, signature)
+
+    def carry_out(self, order: bytes, signature: bytes) -> DeleteJob:
+        job = DeleteJob(self.store, decode_order(order), order, signature, lambda _: None)
         self.round([job])
         return job
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cyxcloud.core.ids import BlobId, ShardId
+from cyxcloud.wire.orders import decode_order
 from cyxcloud.wire.status import Status
 from nodefs.folder import FolderUnusable, adopt, open_folder, read_marker
 from nodefs.pack import pack_page
@@ -145,7 +148,7 @@ def test_index_is_made_again_from_the_packs(node: OneNode, damage: str) -> None:
 def test_delete_logged_but_not_carried_out_is_done_at_the_next_start(node: OneNode) -> None:
     node.store.checkpoint()
     order, signature = signed_order(node.store.node_id, [ShardId(BlobId(BLOB), 0, 0)], node.clock.now_ms())
-    node.store.orders.append(order, signature)
+    node.store.orders.append(decode_order(order), order, signature)
     node.reopen()
     assert held(node) == [False, True, True]
     assert node.findings.redone == 1
@@ -158,6 +161,55 @@ def test_delete_after_the_checkpoint_is_remembered_by_counters(node: OneNode) ->
     node.reopen()
     assert held(node) == [False, True, True]
     assert counters(node) == (2, 2 * RECORD)
+
+
+def test_order_answered_before_the_crash_does_not_take_what_was_put_since(node: OneNode) -> None:
+    node.store.checkpoint()
+    job = node.delete(ShardId(BlobId(BLOB), 0, 0))
+    assert node.put(SMALL, BLOB) == [Status.OK]
+    node.reopen()
+    assert held(node) == [True] * 3
+    assert counters(node) == (3, 3 * RECORD)
+    assert node.carry_out(job.order, job.signature).answer == job.answer
+    assert held(node) == [True] * 3
+
+
+def test_order_that_was_cut_short_by_a_crash_is_answered_when_it_comes_again(node: OneNode) -> None:
+    node.store.checkpoint()
+    order, signature = signed_order(node.store.node_id, [ShardId(BlobId(BLOB), 0, 0)], node.clock.now_ms())
+    node.store.orders.append(decode_order(order), order, signature)
+    node.reopen()
+    assert node.put(SMALL, BLOB) == [Status.OK]
+    answer = node.carry_out(order, signature).answer
+    assert answer is not None
+    assert answer.statuses == [Status.OK]
+    assert held(node) == [True] * 3
+
+
+def test_replay_is_told_after_the_log_rolled(node: OneNode) -> None:
+    node.store.orders._max_bytes = 100
+    jobs = [node.delete(ShardId(BlobId(BLOB), 0, index)) for index in range(3)]
+    node.put(SMALL, BLOB, count=3)
+    node.reopen()
+    assert node.carry_out(jobs[2].order, jobs[2].signature).answer == jobs[2].answer
+    for job in jobs[:2]:
+        again = node.carry_out(job.order, job.signature)
+        assert (again.answer, again.status) == (None, Status.DENIED)
+    assert held(node) == [True] * 3
+
+
+def test_order_log_of_the_first_version_is_carried_out_and_put_aside(node: OneNode) -> None:
+    node.store.checkpoint()
+    order, signature = signed_order(node.store.node_id, [ShardId(BlobId(BLOB), 0, 0)], node.clock.now_ms())
+    log = node.store.folder.orders
+    entry = struct.pack(">III", len(order), len(signature), zlib.crc32(order + signature)) + order + signature
+    log.write_bytes(struct.pack(">8sQ", b"CyxOrdr1", 1) + entry)
+    node.reopen()
+    assert held(node) == [False, True, True]
+    assert log.read_bytes().startswith(b"CyxOrdr2")
+    assert log.with_name("orders.1.log").read_bytes().startswith(b"CyxOrdr1")
+    node.sequence = 1
+    assert node.delete(ShardId(BlobId(BLOB), 0, 1)).statuses == [Status.OK]
 
 
 def test_torn_order_is_cut(node: OneNode) -> None:

@@ -11,12 +11,14 @@ import pytest
 from cyxcloud.core.durable import SystemDisk
 from cyxcloud.core.ids import BlobId, ShardId
 from cyxcloud.core.merkle import Buffer
-from cyxcloud.wire.orders import decode_receipt, order_hash, receipt_signed_by
+from cyxcloud.wire.orders import decode_order, decode_receipt, order_hash, receipt_signed_by
 from cyxcloud.wire.status import NodeState, Status
+from nodefs.commit import DeleteJob
+from nodefs.folder import adopt
 from nodefs.shelf import MOST_READ_ERRORS
 from nodefs.store import READ_NOWAIT, ShardRead, WouldBlock
 from nodefs.upkeep import punch_some
-from tests.unit.nodefs.making import OneNode, batch, pieces
+from tests.unit.nodefs.making import OneNode, batch, pieces, signed_order
 
 SMALL = pieces(6556)
 BIG = pieces(200_000, 3)
@@ -122,6 +124,53 @@ def test_delete_leaves_nothing_and_gives_a_signed_receipt(node: OneNode) -> None
     assert node.read(BLOB) is Status.NOT_FOUND
     assert node.read(BLOB, index=1) == SMALL.payloads[1]
     assert (node.store.live_count, node.store.live_bytes) == (1, 8192)
+
+
+def test_order_that_comes_again_gets_its_receipt_and_takes_nothing_put_since(node: OneNode) -> None:
+    node.put(SMALL, BLOB, count=2)
+    job = node.delete(shard(0), shard(9))
+    node.put(SMALL, BLOB)
+    assert node.carry_out(job.order, job.signature).answer == job.answer
+    assert node.read(BLOB) == SMALL.payloads[0]
+
+
+def test_order_of_a_sequence_that_was_reached_is_refused(node: OneNode) -> None:
+    node.put(SMALL, BLOB, count=2)
+    first = node.delete(shard(0))
+    node.delete(shard(1))
+    node.put(SMALL, BLOB, count=2)
+    other = signed_order(node.store.node_id, [shard(0)], node.clock.now_ms(), sequence=2)
+    for order, signature in ((first.order, first.signature), other):
+        job = node.carry_out(order, signature)
+        assert (job.answer, job.status) == (None, Status.DENIED)
+        assert "after 2 was carried out" in job.refused
+    assert [node.read(BLOB, index=index) for index in (0, 1)] == SMALL.payloads[:2]
+
+
+def test_order_twice_in_one_round_is_carried_out_once(node: OneNode) -> None:
+    node.put(SMALL, BLOB)
+    signed = signed_order(node.store.node_id, [shard(0)], node.clock.now_ms(), sequence=5)
+    older = signed_order(node.store.node_id, [shard(0)], node.clock.now_ms(), sequence=4)
+    jobs = [
+        DeleteJob(node.store, decode_order(order), order, by, lambda _: None) for order, by in (signed, signed, older)
+    ]
+    node.round(jobs)
+    assert jobs[0].answer is not None
+    assert jobs[0].answer.statuses == [Status.OK]
+    assert jobs[1].answer == jobs[0].answer
+    assert jobs[2].status is Status.DENIED
+
+
+def test_sequences_of_another_incarnation_are_counted_anew(node: OneNode) -> None:
+    node.put(SMALL, BLOB)
+    node.sequence = 100
+    node.delete(shard(0))
+    adopt(node.path, b"incarnation-two!")
+    node.reopen()
+    order, signature = signed_order(
+        node.store.node_id, [shard(0)], node.clock.now_ms(), sequence=1, incarnation=b"incarnation-two!"
+    )
+    assert node.carry_out(order, signature).statuses == [Status.NOT_FOUND]
 
 
 def test_deleted_bytes_are_given_back(node: OneNode) -> None:
