@@ -124,6 +124,7 @@ class _Worker:
         epochs = cluster.epochs(reader)
         pool = PlacementPool(host_map)
         topology, maps = Topology(reader, pool), BlobMaps()
+        host_map.far = topology.far_from(spec.region)
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bytes")
         plane = DataPlane(
             hosts=host_map,
@@ -267,6 +268,7 @@ class _Worker:
         epochs, store = cluster.epochs(self.reader), self.gateway.store
         if epochs.topology != self.epochs.topology:
             store.topology.refresh()
+            self.host_map.far = store.topology.far_from(self.spec.region)
         if epochs.access != self.epochs.access:
             self.gateway.credentials.forget()
             store.accounts.forget()

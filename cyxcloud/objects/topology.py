@@ -43,6 +43,10 @@ class Topology:
             return None
         return self._classes.get(storage_class) or self._classes[profiles.DEFAULT]
 
+    def far_from(self, region: str) -> frozenset[NodeId]:
+        """The nodes of other regions; those that name none are near."""
+        return frozenset(node.node_id for node in self.nodes if node.region and node.region != region)
+
     def placement(self, wanted: PlacementId) -> Placement:
         found = self._placements.get(wanted)
         if found is None:

@@ -1,8 +1,9 @@
 """Brings together enough verified columns of one chunk, whatever its hosts do.
 
-First the data shards are asked. Whatever is missing, corrupt or on a node being avoided is made up for by other shards
-over the same blocks at once, whatever is late after the hedge delay; one column for each lost one, from other hosts
-first. When a host is only restarting, it is asked again for a while. Nothing that failed verification is ever used.
+First the data shards are asked, or others where those are clearly faster. Whatever is missing, corrupt or on a node
+being avoided is made up for by other shards over the same blocks at once, whatever is late after the hedge delay; one
+column for each lost one, from other hosts first, then from the fastest. When a host is only restarting, it is asked
+again for a while. Nothing that failed verification is ever used.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from cyxcloud.shards.erasure import codec
 from cyxcloud.shards.hosts import HostGroup
 from cyxcloud.shards.plan import ChunkRef, ReadPlan, Window, span
 from cyxcloud.shards.plane import INLINE_BYTES, DataPlane
+from cyxcloud.shards.speeds import swaps
 from cyxcloud.shards.verify import ChunkVerifier, Column
 from cyxcloud.wire.shardhost import GetAnswer, GetBatch
 from cyxcloud.wire.status import HostRefused, HostUnavailable, Status, WireError
@@ -78,6 +80,7 @@ class Gathering:
         self._reported: set[int] = set()
         self._running: dict[asyncio.Task[None], _Asked] = {}
         self._late: set[int] = set()
+        self._is_big = plan.wire_bytes > INLINE_BYTES
         self._heard: set[int] = set()  # hosts that answered, by identity
 
     async def run(self, hedge_seconds: float) -> dict[int, Column]:
@@ -129,14 +132,31 @@ class Gathering:
         return columns
 
     def _ask_data(self) -> None:
-        """The data shards' own windows, one request for each host and window."""
+        """The data shards' own windows, one request for each host and window; others where those are faster."""
         readable, nodes = self._plane.hosts.readable, self._ref.nodes
+        if instead := self._faster_ones(readable):
+            self._ask(span(self._plan.windows.values()), instead)
+            return
         by_window: dict[Window, list[int]] = {}
         for index, window in self._plan.windows.items():
             if index not in self._good and nodes[index] in readable:
                 by_window.setdefault(window, []).append(index)
         for window, indexes in by_window.items():
             self._ask(window, tuple(indexes))
+
+    def _faster_ones(self, readable: frozenset[NodeId]) -> tuple[int, ...]:
+        """The k shards to ask for where those are not the data shards. Only of a chunk that is read whole: of a part,
+        each data shard that is not asked for would cost k others."""
+        ref, hosts = self._ref, self._plane.hosts
+        if self._good or len(self._plan.windows) < ref.k:
+            return ()
+        there = [index for index in range(ref.k + ref.m) if ref.nodes[index] in readable]
+        seconds = {index: hosts.seconds_to_read(ref.nodes[index], big=self._is_big) for index in there}
+        data = [index for index in there if index < ref.k]
+        swapped = swaps(data, [index for index in there if index >= ref.k], seconds)
+        if not swapped or len(data) < ref.k:
+            return ()
+        return tuple(sorted(swapped.get(index, index) for index in data))
 
     def _ask_spares(self, lost: list[int], window: Window, sources: set[int], *, last_resort: bool) -> None:
         """Ask for as many other shards as it takes, if what is under way (and not late) does not make up for the lost.
@@ -165,14 +185,14 @@ class Gathering:
     def _spares(self, used: set[int], *, last_resort: bool) -> list[int]:
         """What may still be asked for, nodes not being avoided first; hosts that are late themselves only at last."""
         hosts, nodes, running = self._plane.hosts, self._ref.nodes, self._running.values()
-        readable = hosts.readable
+        readable, big = hosts.readable, self._is_big
         late_hosts = {id(asked.group.host) for asked in running if not self._late.isdisjoint(asked.group.indexes)}
         asked_alone = {asked.group.indexes[0] for asked in running if len(asked.group.indexes) == 1}
         excluded = used | self._bad | self._unreachable | (asked_alone if last_resort else self._late)
         spares = [index for index in range(self._ref.k + self._ref.m) if index not in excluded]
         if not last_resort:
             spares = [index for index in spares if id(hosts.host(nodes[index])) not in late_hosts]
-        return sorted(spares, key=lambda index: nodes[index] not in readable)
+        return sorted(spares, key=lambda at: (nodes[at] not in readable, hosts.seconds_to_read(nodes[at], big=big)))
 
     def _ask(self, window: Window, indexes: tuple[int, ...]) -> None:
         groups = self._plane.hosts.group(self._ref.nodes, indexes)
@@ -183,12 +203,13 @@ class Gathering:
                 self._failed(index, Fault.UNREACHABLE)
 
     async def _fetch(self, group: HostGroup, window: Window) -> None:
-        ref = self._ref
+        ref, hosts = self._ref, self._plane.hosts
         batch = GetBatch(ref.blob, ref.index, group.indexes, group.nodes, window.first, window.stop - window.first)
         try:
-            answer = await group.host.get(batch, seconds=self._plane.limits.read_seconds)
+            with hosts.timed(hosts.big_reads if self._is_big else hosts.reads, group.host):
+                answer = await group.host.get(batch, seconds=self._plane.limits.read_seconds)
         except (HostUnavailable, HostRefused, WireError):
-            self._plane.hosts.avoid_host(group.host)
+            hosts.avoid_host(group.host)
             for index in group.indexes:
                 self._failed(index, Fault.UNREACHABLE)
             return

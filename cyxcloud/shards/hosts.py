@@ -10,16 +10,20 @@ delay have it back at once, and one that hangs is waited for by nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import NodeId
+from cyxcloud.shards.speeds import Speeds
 from cyxcloud.wire.shardhost import ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState, WireError
 
 # Long enough that a dead host costs few requests their time, short enough that a restarted one is soon used again.
 AVOID_SECONDS = 5.0
+# How long it is not asked again which hosts are slow: a look goes through all of them.
+SLOW_SECONDS = 1.0
 _READABLE = frozenset({NodeState.UP, NodeState.READ_ONLY})
 # Placements in use are few; when rebuilt ones have filled the cache it is simply started anew.
 MAX_CACHED_GROUPINGS = 4096
@@ -47,6 +51,10 @@ class HostMap:
         self._writable: frozenset[NodeId] = frozenset()
         self._readable: frozenset[NodeId] = frozenset()
         self._groups: dict[tuple[tuple[NodeId, ...], tuple[int, ...]], list[HostGroup]] = {}
+        self._slow: frozenset[NodeId] = frozenset()
+        self._slow_until = 0.0
+        self.far: frozenset[NodeId] = frozenset()  # in another region than this process
+        self.reads, self.big_reads, self.writes = Speeds(), Speeds(), Speeds()
         self.assign(hosts)
 
     def assign(self, hosts: Iterable[ShardHost]) -> None:
@@ -61,6 +69,8 @@ class HostMap:
         if host_of != self._host_of:
             self._host_of = host_of
             self._groups.clear()
+            for speeds in (self.reads, self.big_reads, self.writes):
+                speeds.forget_others(self._hosts)
         self._recompute()
 
     @property
@@ -72,6 +82,34 @@ class HostMap:
     def readable(self) -> frozenset[NodeId]:
         self._expire()
         return self._readable
+
+    def seconds_to_read(self, node: NodeId, *, big: bool) -> float:
+        """How long a read of its shard is likely to take."""
+        speeds = self.big_reads if big else self.reads
+        return speeds.expected(self._host_of.get(node), self._clock.monotonic(), far=node in self.far)
+
+    @property
+    def slow(self) -> frozenset[NodeId]:
+        """Nodes that writes had better leave to others."""
+        now = self._clock.monotonic()
+        if now >= self._slow_until:
+            self._slow_until = now + SLOW_SECONDS
+            hosts = self.writes.slow(now)
+            self._slow = frozenset(node for node, host in self._host_of.items() if host in hosts)
+        return self._slow
+
+    @contextlib.contextmanager
+    def timed(self, speeds: Speeds, host: ShardHost) -> Iterator[None]:
+        """Around a request to it."""
+        started = self._clock.monotonic()
+        speeds.began(host)
+        answered = False
+        try:
+            yield
+            answered = True
+        finally:
+            now = self._clock.monotonic()
+            speeds.ended(host, now - started, now, answered=answered)
 
     def group(self, nodes: tuple[NodeId, ...], indexes: tuple[int, ...]) -> list[HostGroup]:
         """These shards of a placement by host; those whose node no host serves are left out."""

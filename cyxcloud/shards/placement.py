@@ -2,7 +2,8 @@
 
 A placement is an immutable list of k+m nodes, published by the coordinator; writing inserts none. All chunks of a blob
 are of one profile, so one is picked among the placements of that: the better of two random ones, with fewer nodes that
-cannot be written to now, then the less loaded. A placement that could not reach the write quorum is not picked.
+cannot be written to now, then fewer slow ones, then the less loaded. A placement that could not reach the write quorum
+is not picked.
 """
 
 from __future__ import annotations
@@ -105,13 +106,14 @@ class PlacementPool:
     def _best(
         self, candidates: list[Placement], writable: frozenset[NodeId], exclude: Placement | None
     ) -> Placement | None:
+        slow = self._hosts.slow
         fit = [
-            (unavailable, self._busiest(placement), at)
+            (unavailable, len(placement.node_set & slow), self._busiest(placement), at)
             for at, placement in enumerate(candidates)
             if placement is not exclude
             and (unavailable := len(placement.node_set - writable)) <= len(placement.nodes) - placement.quorum
         ]
-        return candidates[min(fit)[2]] if fit else None
+        return candidates[min(fit)[-1]] if fit else None
 
     def _busiest(self, placement: Placement) -> int:
         load = self._load

@@ -180,7 +180,8 @@ class ChunkSend:
     async def _put(self, group: HostGroup) -> Statuses:
         hosts = self.plane.hosts
         try:
-            answered = await group.host.put(self._batch(group), seconds=self.plane.limits.put_seconds)
+            with hosts.timed(hosts.writes, group.host):
+                answered = await group.host.put(self._batch(group), seconds=self.plane.limits.put_seconds)
         except (HostUnavailable, WireError):
             hosts.avoid_host(group.host)
             return dict.fromkeys(group.indexes, Status.DOWN)

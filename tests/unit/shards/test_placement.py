@@ -99,3 +99,15 @@ def test_one_is_picked_of_the_profile_that_is_asked_for() -> None:
     assert pool.pick(wide[0], Profile(4, 2)).profile == Profile(4, 2)
     with pytest.raises(NoPlacement, match=r"10\+6"):
         pool.pick(profile=Profile(10, 6))
+
+
+def test_a_placement_without_slow_nodes_is_taken_even_where_it_is_more_loaded() -> None:
+    memory = [MemoryHost(4), MemoryHost(4), MemoryHost(4)]
+    clock = ManualClock()
+    hosts = HostMap(clock, memory)
+    slow, quick = (Placement(PlacementId(at), 2, 2, tuple(memory[at].nodes)) for at in (1, 2))
+    for host, seconds in zip(memory, (0.01, 9.0, 0.01), strict=True):
+        hosts.writes.ended(host, seconds, clock.monotonic())
+    pool = PlacementPool(hosts, [slow, quick], random.Random(3))
+    pool.began(quick)
+    assert {pool.pick().id for _ in range(20)} == {quick.id}
