@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,12 @@ AT_ONCE: Mapping[str, object] = {
     "mover__mib_per_second": "200",
     "mover__node_mib_per_second": "200",
 }
+
+
+def free_address(host: str) -> str:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return f"{host}:{probe.getsockname()[1]}"
 
 
 @dataclass(slots=True)
@@ -75,14 +82,14 @@ class Fleet:
     nodes: dict[int, NodeProcess] = field(default_factory=dict)
 
     def add(self, *numbers: int, zones: int = 5) -> None:
-        """Each joins with a token of its own and serves at 127.0.NUMBER.1 or, beyond 200, nowhere yet."""
+        """Each joins with a token of its own and serves at 127.NUMBER.0.1, so each in a network of its own."""
         home = Home.of([self.store.data])
         made = []
         for number in numbers:
             with open_existing(home) as store:
                 token = make_token(store, SystemClock().now_ms(), 3600)
             root = self.store.data.parent / f"n{number:02}"
-            node = NodeProcess(number, root, f"127.{number}.0.1:{7000 + number}")
+            node = NodeProcess(number, root, free_address(f"127.{number}.0.1"))
             wish = Wish(
                 root=root,
                 token=JoinToken.parse(token),
