@@ -21,6 +21,7 @@ from cyxcloud.meta import blobs, nodes, placements, reads, segments
 from cyxcloud.meta.rows import PlacementRow, PlacementState, SegmentRow, VersionRow
 from cyxcloud.shards.frames import CHUNK_BYTES
 from fleet.placement.explain import Explained, Scene, explain
+from fleet.publishing import reputations
 from s3gw.errors import S3Error
 from s3gw.version_ids import parse_version_id
 
@@ -111,7 +112,7 @@ def _chunks(store: Store, segment: SegmentRow) -> Iterator[tuple[PlacementId, in
 
 def _scene(store: Store, lists: list[PlacementRow]) -> Scene:
     profiles = sorted({Profile(row.k, row.m) for row in lists})
-    return Scene.of(nodes.read_all(store.reader), profiles, random.SystemRandom())
+    return Scene.of(nodes.read_all(store.reader), profiles, random.SystemRandom(), reputations(store.reader))
 
 
 def _described(found: Explained) -> dict[str, Any]:

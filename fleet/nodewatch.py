@@ -24,7 +24,7 @@ from cyxcloud.meta.writer import Writer
 from cyxcloud.wire.shardhost import NodeInfo, ShardHost
 from cyxcloud.wire.status import HostRefused, HostUnavailable, NodeState
 from fleet.placement.candidate import Candidate, pool_candidates
-from fleet.publishing import lacks_a_pool, publish_pools
+from fleet.publishing import lacks_a_pool, publish_pools, reputations
 from fleet.remotenodes import RemoteNodes
 from fleet.remotestate import Seen
 from fleet.storeclock import CoordinatorClock
@@ -124,7 +124,7 @@ class NodeWatch:
 
     async def _publish(self, changed: Mapping[NodeNumber, NodeRow]) -> None:
         rows = [changed.get(row.number, row) for row in self._rows]
-        candidates = pool_candidates(rows)
+        candidates = pool_candidates(rows, reputations(self._reader))
         if changed or self._is_stale(candidates):
             for row in changed.values():
                 log.warning("node changed", node=row.name, state=row.state, reason=row.reason)

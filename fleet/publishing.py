@@ -12,9 +12,9 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
-from cyxcloud.core.ids import PlacementId
+from cyxcloud.core.ids import NodeNumber, PlacementId
 from cyxcloud.core.profile import Profile
-from cyxcloud.meta import placements, profiles
+from cyxcloud.meta import node_scores, placements, profiles
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import NodeRow, PlacementRow, PlacementState
 from fleet.placement.candidate import Candidate, pool_candidates
@@ -32,12 +32,18 @@ def publish_pools(conn: Connection, rows: Sequence[NodeRow], rng: random.Random)
         if row.state is not PlacementState.REPLACED:
             known.setdefault(Profile(row.k, row.m), []).append(row)
     wanted = set(profiles.read_all(conn).values())
-    candidates = pool_candidates(rows)
+    candidates = pool_candidates(rows, reputations(conn))
     for profile, usable in known.items():
         if profile in wanted:
             _publish(conn, profile, usable, candidates, rng)
         else:
             _open(conn, usable, ())
+
+
+def reputations(conn: Connection) -> dict[NodeNumber, float]:
+    """What audits made of the nodes; one that was never audited is in nothing less than another."""
+    scores = node_scores.read_all(conn).values()
+    return {row.node: row.alpha / (row.alpha + row.beta) for row in scores if row.alpha + row.beta}
 
 
 def lacks_a_pool(conn: Connection) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cyxcloud.core.ids import NodeNumber
 from cyxcloud.core.profile import Profile
 from cyxcloud.meta.rows import READABLE, NodeRow, PlacementRow
-from fleet.placement.candidate import Candidate, pool_candidates
+from fleet.placement.candidate import UNKNOWN, Candidate, pool_candidates
 from fleet.placement.rules import RULES, Caps, Rule, domain, domains, wished
 from fleet.placement.survive import survived
 from fleet.placement.terms import TooFewNodes, terms_of
@@ -73,8 +73,14 @@ class Scene:
     caps: Mapping[Profile, Caps]
 
     @classmethod
-    def of(cls, rows: Sequence[NodeRow], profiles: Sequence[Profile], rng: random.Random) -> Scene:
-        candidates = pool_candidates(rows)
+    def of(
+        cls,
+        rows: Sequence[NodeRow],
+        profiles: Sequence[Profile],
+        rng: random.Random,
+        reputation: Mapping[NodeNumber, float] = UNKNOWN,
+    ) -> Scene:
+        candidates = pool_candidates(rows, reputation)
         caps = {each: _caps(candidates, each, rng) for each in profiles}
         return cls({row.number: row for row in rows}, {node.number: node for node in candidates}, caps)
 
