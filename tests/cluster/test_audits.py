@@ -17,6 +17,7 @@ from tests.cluster.fleet import AT_ONCE, Fleet
 from tests.cluster.running import PROGRAM, until
 from tests.cluster.s3 import object_path
 
+pytestmark = pytest.mark.timeout(300)
 OFTEN: dict[str, object] = {"fleet__audit__per_day": "172800", "fleet__audit__answer_within": "5s"}
 
 

@@ -21,6 +21,8 @@ from tests.cluster.running import PROGRAM
 from tests.cluster.s3 import S3, object_path
 
 log = structlog.get_logger(__name__)
+# A dozen processes start and fall silent in each.
+pytestmark = pytest.mark.timeout(300)
 
 KIB = 1024
 
@@ -124,3 +126,36 @@ async def test_fleet_loses_drains_and_takes_nodes_under_reads(fleet: Fleet) -> N
 @pytest.mark.parametrize("fleet", ["10+4"], indirect=True)
 async def test_twenty_nodes_lose_four_drain_two_and_take_four(fleet: Fleet) -> None:
     await lose_drain_and_add(fleet, 2000, first=20, lose=4, empty=2, more=4)
+
+
+@pytest.fixture
+def grown(tmp_path: Path) -> Iterator[Fleet]:
+    """A store of one box that takes nodes of others."""
+    settings = {name: value for name, value in AT_ONCE.items() if name != "nodes"}
+    with running(tmp_path / "data", **settings, delete_grace="1s", profile="2+1") as store:
+        made = Fleet(store)
+        try:
+            yield made
+        finally:
+            made.end()
+
+
+async def test_one_box_becomes_a_fleet_under_reads_and_writes(grown: Fleet) -> None:
+    async with grown.store.s3() as s3:
+        made = await fill(s3, "grown", 30)
+        local = sorted(grown.states())
+        await asyncio.to_thread(grown.add, 1, 2, 3, 4)
+        async with Readers(grown, "grown", made) as readers:
+            for name in local:
+                await asyncio.to_thread(drain, grown, name)
+            gone = "SELECT count(*) FROM node WHERE state = 'gone'"
+            written = 0
+            began = time.monotonic()
+            while grown.store.rows(gone)[0][0] < len(local):
+                assert time.monotonic() - began < 120, grown.store.rows("SELECT name, state, reason FROM node")
+                await s3.must("PUT", object_path("grown", f"new{written}"), os.urandom(30 * KIB))
+                written += 1
+                await asyncio.sleep(0.1)
+        assert not readers.wrong, readers.wrong[:5]
+        for number in range(written):
+            assert (await s3.call("GET", object_path("grown", f"new{number}"))).ok
