@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 import sys
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -21,16 +22,22 @@ from cyxcloud.core.settings import check_address
 from cyxcloud.wire.joining import BadToken, JoinToken
 
 RootOption = Annotated[
-    Path, typer.Option("--root", metavar="DIR", help="The node's folder: made by init, served by run.")
+    Path | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="The node's folder: made by init, served by run. [`root` in /etc/cyxcloud/node.toml, else /var/cyxcloud]",
+    ),
 ]
 DEFAULT_ROOT = Path("/var/cyxcloud")
+NODE_CONFIG = Path("/etc/cyxcloud/node.toml")  # for who runs it as a service: root = "/srv/cyx"
 
 
 def init(
     *,
     join: Annotated[str, typer.Option(metavar="TOKEN", help="From `cyxcloud node token` of the fleet's operator.")],
     fleet: Annotated[str, typer.Option(metavar="URL", help="https://HOST:PORT of the fleet's listener.")],
-    root: RootOption = DEFAULT_ROOT,
+    root: RootOption = None,
     capacity: Annotated[str, typer.Option(help="How much it may hold: 500GB, 2TiB; 0 = the whole disk.")] = "0",
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where it serves shards, as the fleet reaches it.")
@@ -60,7 +67,7 @@ def init(
         if not fleet.startswith("https://"):
             raise CommandError(f"--fleet {fleet}: give https://HOST:PORT as `cyxcloud node token` printed it")
         wish = Wish(
-            root=root.absolute(),
+            root=root_of(root),
             token=token,
             url=fleet.rstrip("/"),
             listen=_address(listen) if listen else "",
@@ -81,7 +88,7 @@ def init(
     show(value, as_json=as_json, text=lambda console: console.print("\n".join(lines)))
 
 
-def run(*, root: RootOption = DEFAULT_ROOT) -> None:
+def run(*, root: RootOption = None) -> None:
     """Serve the node in the foreground until Ctrl-C or SIGTERM, which it tells the fleet.
 
     Example: cyxcloud node run --root /srv/cyx
@@ -90,13 +97,30 @@ def run(*, root: RootOption = DEFAULT_ROOT) -> None:
     from nodefs.remote import RemoteNode
 
     with explained():
-        log.configure("node", level="info", json=False, file=root / "logs" / "node.log")
+        folder = root_of(root)
         try:
-            node = RemoteNode(root.absolute())
+            node = RemoteNode(folder)
+            log.configure("node", level="info", json=False, file=folder / "logs" / "node.log")
             with contextlib.suppress(asyncio.CancelledError):
                 uvloop.run(_until_told(node))
         except (FolderUnusable, OSError) as error:
             raise CommandError(str(error)) from None
+
+
+def root_of(given: Path | None, config: Path = NODE_CONFIG) -> Path:
+    """Where the node stands; CommandError where its configuration does not say so in a way that is understood."""
+    if given is not None:
+        return given.absolute()
+    try:
+        named = tomllib.loads(config.read_text("utf-8"))
+    except FileNotFoundError:
+        return DEFAULT_ROOT
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{config}: {error}; mend it or give --root DIR") from None
+    root = named.pop("root", str(DEFAULT_ROOT))
+    if named or not isinstance(root, str) or not Path(root).is_absolute():
+        raise CommandError(f'{config}: only `root = "/FOLDER"` stands there; limits are in config.toml of that folder')
+    return Path(root)
 
 
 def _address(text: str) -> str:

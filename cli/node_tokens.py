@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
+import json
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
-from cli.home import Home
+from cli.home import Home, is_running
 from cli.options import CommandError, DataOption, JsonOption, explained, home_of, show
 from cli.store import Store, open_existing
 from cyxcloud.core.certificates import Authority
 from cyxcloud.core.clock import SystemClock
 from cyxcloud.core.config import load
+from cyxcloud.core.settings import Duration
 from cyxcloud.meta import join_tokens
 from cyxcloud.meta.join_tokens import JoinTokenRow
 from cyxcloud.wire.joining import JoinToken
 
-FLEET_ADDRESS = Path("fleet.address")
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
+_SECONDS: TypeAdapter[float] = TypeAdapter(Duration)
 
 
 def token(
@@ -28,15 +28,17 @@ def token(
     zone: Annotated[str, typer.Option(help="The node's zone, whatever it says itself.")] = "",
     operator: Annotated[str, typer.Option(help="The node's operator, whatever it says itself.")] = "",
     region: Annotated[str, typer.Option(help="The node's region, whatever it says itself.")] = "",
+    expires: Annotated[str, typer.Option(metavar="TIME", help="For how long it can be used: 90, 10m, 24h. [24h]")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a token by which one node joins, once, within `fleet.token_lifetime` (24 h). It is shown only now.
 
-    Example: cyxcloud node token --zone cellar --json
+    Example: cyxcloud node token --zone cellar --expires 1h --json
     """
     home = home_of(data)
     with explained(), open_existing(home) as store:
-        fleet, lifetime = fleet_url(home), load(home.path, {}).fleet.token_lifetime
+        fleet = fleet_url(home)
+        lifetime = _seconds(expires) if expires else load(home.path).fleet.token_lifetime
         made = make_token(store, SystemClock().now_ms(), lifetime, zone=zone, operator=operator, region=region)
     value = {"token": made, "fleet": fleet}
     lines = [
@@ -61,13 +63,15 @@ def make_token(
 
 def fleet_url(home: Home) -> str:
     """Where the running store takes nodes."""
+    roles = json.loads(home.roles.read_text()) if is_running(home) and home.roles.exists() else []
+    url = next((str(each["fleet"]) for each in roles if each["role"] == "supervisor"), "")
+    if not url:
+        raise CommandError("this store takes no nodes of other boxes now; start it with --fleet-listen HOST:PORT")
+    return url
+
+
+def _seconds(text: str) -> float:
     try:
-        address = (home.run / FLEET_ADDRESS).read_text().strip()
-    except FileNotFoundError:
-        raise CommandError(
-            "this store takes no nodes of other boxes now; start it with --fleet-listen HOST:PORT"
-        ) from None
-    host, _, port = address.rpartition(":")
-    if host.strip("[]") in _EVERYWHERE:
-        host = socket.getfqdn()
-    return f"https://{host}:{port}"
+        return _SECONDS.validate_python(text)
+    except ValidationError as error:
+        raise CommandError(f"--expires: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import node_actions, node_history, node_host, node_tokens
+from cli import node_actions, node_denial, node_history, node_host, node_tokens
 from cli.home import is_running
 from cli.options import DataOption, JsonOption, explained, home_of, show, table
 from cli.replacement import replace_node
@@ -30,6 +30,7 @@ app.command("suspend")(node_actions.suspend)
 app.command("resume")(node_actions.resume)
 app.command("history")(node_history.history)
 app.command("appeal")(node_history.appeal)
+app.command("deny")(node_denial.deny)
 
 
 @app.command("list")

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cyxcloud.core.certificates import Authority
 from cyxcloud.core.clock import SystemClock
-from cyxcloud.core.durable import write_file
 from cyxcloud.core.keyring import Keyring
 from cyxcloud.core.worker import Runner
 from cyxcloud.meta import cluster, profiles
@@ -39,7 +38,7 @@ from fleet.housekeeping import Checkpoints, Evidence, UploadSweep, UsageFold
 from fleet.inventory import InventoryReports
 from fleet.keycopies import KeyCopies
 from fleet.lifecycle import Lifecycle
-from fleet.listener import FLEET_ADDRESS, JoinRoutes, listening
+from fleet.listener import JoinRoutes, listening
 from fleet.mirrorcare import MirrorCare
 from fleet.mover.control import drain_routes, repair_routes
 from fleet.mover.control import routes as mover_routes
@@ -232,17 +231,12 @@ async def run(spec: CoordinatorSpec) -> None:
 async def _nodes_come_in(
     spec: CoordinatorSpec, remote: RemoteHosts, routes: Sequence[web.RouteDef]
 ) -> AsyncIterator[None]:
-    """The fleet's listener, where nodes of other boxes are taken; its address stands in run/ for the commands."""
+    """The fleet's listener, where nodes of other boxes are taken."""
     if not spec.fleet.listen:
         yield
         return
-    async with listening(spec.fleet.listen, remote.identity, routes) as (host, port):
-        at = spec.control_socket.with_name(FLEET_ADDRESS)
-        write_file(at, f"{host}:{port}\n".encode() if ":" not in host else f"[{host}]:{port}\n".encode())
-        try:
-            yield
-        finally:
-            at.unlink(missing_ok=True)
+    async with listening(spec.fleet.listen, remote.identity, routes):
+        yield
 
 
 @contextlib.asynccontextmanager

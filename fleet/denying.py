@@ -7,15 +7,11 @@ held is made anew elsewhere. Denying is never taken back: the box joins again wi
 
 from __future__ import annotations
 
-import structlog
-
 from cyxcloud.core.ids import NodeId
 from cyxcloud.meta import cluster, denials, node_events, nodes
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import DISQUALIFIED, GONE
-
-log = structlog.get_logger(__name__)
 
 DENIED = "denied"
 
@@ -29,5 +25,4 @@ def deny(conn: Connection, subject: NodeId, now_ms: int, reason: str) -> bool:
         nodes.set_standing(conn, row.number, DISQUALIFIED)
         node_events.record(conn, row.number, now_ms, DENIED, {"reason": reason, "standing": row.standing})
         cluster.bump(conn, Epoch.TOPOLOGY)
-    log.warning("key denied", subject=subject.hex(), node=row.name if row is not None else None, reason=reason)
     return True

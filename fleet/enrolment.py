@@ -2,14 +2,15 @@
 
 A join is one transaction: the token is used up and the node has its row, or neither. Its answer may be lost, so the
 same key with the same token is given the same answer again, and a certificate made anew; another key with that token
-is refused. What is refused says why, but never whether a token that does not exist once did.
+is refused. A node that was away until its certificate had ended comes back with a new token and its old key. What is
+refused says why, but never whether a token that does not exist once did.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 MAX_NAME = 63
 MAX_PORT = 1 << 16
 MAX_CAPACITY = 1 << 60
-JOINED = "joined"
+JOINED, JOINED_AGAIN = "joined", "joined again"
 _WORD = re.compile(rf"[A-Za-z0-9._-]{{0,{MAX_NAME}}}")
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]")  # a node's folder takes no others
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
@@ -116,17 +117,14 @@ class Enrolment:
             return _again(conn, mine, request)
         if now_ms > found.expires_at_ms:
             raise Refused("this token has expired; ask for a new one: cyxcloud node token")
-        if mine is not None:
-            raise Refused(f"this key is a node already, {mine.name}; a new node has a key of its own")
-        row = self._new_row(request, found, public_key, rows, now_ms)
-        nodes.upsert(conn, row)
-        said = {
-            "name": row.name,
-            "address": row.address,
-            "standing": row.standing,
-            "version": request.version[:MAX_NAME],
-        }
-        node_events.record(conn, row.number, now_ms, JOINED, said)
+        if mine is not None:  # it was away for so long that its certificate has ended
+            row = _again(conn, mine, request)
+        else:
+            row = self._new_row(request, found, public_key, rows, now_ms)
+            nodes.upsert(conn, row)
+        kind, version = JOINED if mine is None else JOINED_AGAIN, request.version[:MAX_NAME]
+        said = {"name": row.name, "address": row.address, "standing": row.standing, "version": version}
+        node_events.record(conn, row.number, now_ms, kind, said)
         assert join_tokens.use(conn, token, row.number, now_ms), "it was free in this transaction"
         cluster.bump(conn, Epoch.TOPOLOGY)
         return row
@@ -170,13 +168,13 @@ def _token_and_key(request: JoinRequest) -> tuple[bytes, bytes]:
 
 
 def _again(conn: Connection, row: NodeRow, request: JoinRequest) -> NodeRow:
-    """The answer was lost, or the node moved to another address before it ever served."""
+    """The answer was lost, the node was away for long, or it has another address now."""
     if row.state == GONE or row.standing == DISQUALIFIED:
         raise Refused("this node has left the fleet; ask for a new token: cyxcloud node token")
     if row.address != request.address:
         nodes.set_address(conn, row.number, request.address)
         cluster.bump(conn, Epoch.TOPOLOGY)
-    return row
+    return replace(row, address=request.address)
 
 
 def _name(wanted: str, node_id: NodeId, rows: Sequence[NodeRow]) -> str:

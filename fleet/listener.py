@@ -33,9 +33,6 @@ from fleet.enrolment import Enrolment, Refused
 
 log = structlog.get_logger(__name__)
 
-# In the run folder of a store that takes nodes: HOST:PORT of its listener.
-FLEET_ADDRESS = "fleet.address"
-
 
 class JoinRoutes:
     def __init__(self, enrolment: Enrolment) -> None:

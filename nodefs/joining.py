@@ -17,7 +17,7 @@ import aiohttp
 
 from cyxcloud.core.certificates import fingerprint
 from cyxcloud.core.clock import Clock
-from cyxcloud.core.durable import DISK, Disk, make_dirs
+from cyxcloud.core.durable import DISK, Disk, make_dirs, write_file
 from cyxcloud.core.identity import IdentityDamaged, NodeIdentity
 from cyxcloud.core.version import SOFTWARE
 from cyxcloud.wire.fleetpeer import first_context
@@ -33,7 +33,7 @@ from cyxcloud.wire.joining import (
     prove,
 )
 from cyxcloud.wire.status import WireError
-from nodefs.fleetfolder import AUTHORITY, CERTIFICATE, FLEET, FleetFile, read_fleet
+from nodefs.fleetfolder import AUTHORITY, CERTIFICATE, FLEET, FleetFile, read_fleet, read_identity, write_certificate
 from nodefs.folder import FolderUnusable, read_marker
 from nodefs.provision import create_node
 
@@ -67,7 +67,7 @@ async def join(wish: Wish, clock: Clock, disk: Disk = DISK, ask: Ask | None = No
     """Raises NotJoined; nothing half-made is left but the key, which the next attempt uses."""
     kept = wish.root.parent / f".{wish.root.name}.joining"
     if wish.root.exists() and any(wish.root.iterdir()):
-        answer = _joined_before(wish)
+        answer = await _joined_before(wish, clock, disk, ask or _ask)
         shutil.rmtree(kept, ignore_errors=True)
         return answer
     identity = _identity(kept / "identity", disk)
@@ -96,13 +96,22 @@ async def join(wish: Wish, clock: Clock, disk: Disk = DISK, ask: Ask | None = No
     return answer
 
 
-def _joined_before(wish: Wish) -> JoinAnswer:
-    """What was answered, where it was this very token that made the node that stands there."""
+async def _joined_before(wish: Wish, clock: Clock, disk: Disk, ask: Ask) -> JoinAnswer:
+    """What was answered, where it was this very token that made the node that stands there. A node that was away until
+    its certificate had ended gets another; its key and what it holds stay."""
     try:
         marker, fleet = read_marker(wish.root), read_fleet(wish.root)
-        certificate = (wish.root / CERTIFICATE).read_text()
-    except (FolderUnusable, OSError) as error:
+        identity = NodeIdentity.load(wish.root / "identity")
+        shown = read_identity(wish.root, identity)
+        has_ended = shown.expires_at_ms <= clock.now_ms()
+        certificate = shown.certificate_pem.decode()
+    except (FolderUnusable, IdentityDamaged, ValueError) as error:
         raise NotJoined(f"{wish.root} is not empty; give a folder that is, or is not there yet") from error
+    if has_ended and fingerprint(shown.authority_pem) == wish.token.pin:
+        _, answer = await ask(wish, identity, clock)
+        write_file(wish.root / FLEET, FleetFile(wish.url, wish.listen, wish.token.hash.hex()).encode(), disk=disk)
+        write_certificate(wish.root, answer.certificate, disk)
+        return answer
     if fleet.token != wish.token.hash.hex():
         raise NotJoined(
             f"{wish.root} holds the node {marker.name}, which has joined: cyxcloud node run --root {wish.root}"

@@ -47,7 +47,9 @@ class Renewal:
             await self._renew()
         except (aiohttp.ClientError, OSError, TimeoutError, WireError, ValueError) as error:
             self._failures += 1
-            log.warning("certificate not renewed", seconds_left=int(left), reason=str(error) or type(error).__name__)
+            remedy = {"remedy": f"cyxcloud node init --root {self._root} --join NEW_TOKEN"} if left <= 0 else {}
+            reason = str(error) or type(error).__name__
+            log.warning("certificate not renewed", seconds_left=int(left), reason=reason, **remedy)
             pause = min(2.0**self._failures, 300.0, max(lifetime / 30, _LEAST_LOOK_SECONDS))
             return Idle(now + pause * random.SystemRandom().uniform(0.5, 1.0))
         self._failures = 0

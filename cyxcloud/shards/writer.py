@@ -73,12 +73,11 @@ async def find_placement(plane: DataPlane, profile: Profile | None = None, tried
         try:
             return plane.pool.pick(tried, profile)
         except NoPlacement as error:
-            if not plane.pool.is_published:
-                raise NoNodesYet("no placement is open") from error
             now = plane.clock.monotonic()
             until = until or now + plane.limits.retry_seconds
             if now >= until:
-                raise QuorumLost(str(error)) from error
+                refused = QuorumLost if plane.pool.is_published else NoNodesYet
+                raise refused(str(error)) from error
         await asyncio.sleep(plane.limits.retry_pause_seconds)
 
 

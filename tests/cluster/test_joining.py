@@ -125,6 +125,20 @@ async def test_join_leaves_what_stands_there_alone(door: Door, tmp_path: Path) -
     assert len(door.rows()) == 1
 
 
+async def test_node_whose_certificate_has_ended_comes_back_with_a_new_token(tmp_path: Path) -> None:
+    with doors.made(tmp_path, FleetSettings(certificate_lifetime=1.0)) as door:
+        async with door.open():
+            old = await joined(door, tmp_path / "n")
+            await asyncio.sleep(1.1)
+            moved = replace(wish(door, tmp_path / "n", door.token()), listen="127.0.0.1:4002")
+            await join(moved, CLOCK)
+            new = read_identity(tmp_path / "n", open_folder(tmp_path / "n").identity)
+            assert new.node_id == old.node_id
+            assert new.expires_at_ms > old.expires_at_ms
+            assert read_fleet(tmp_path / "n").listen == "127.0.0.1:4002"
+            assert [row.address for row in door.rows()] == ["127.0.0.1:4002"]
+
+
 async def test_join_that_is_refused_says_why(door: Door, tmp_path: Path) -> None:
     token = door.token()
     await join(wish(door, tmp_path / "one", token), CLOCK)

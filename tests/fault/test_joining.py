@@ -10,10 +10,12 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyxcloud.core.certificates import Authority, Role
 from cyxcloud.core.clock import Clock, ManualClock
 from cyxcloud.core.identity import NodeIdentity
 from cyxcloud.core.ids import NodeId
 from cyxcloud.wire.joining import JoinAnswer, JoinToken
+from nodefs.fleetfolder import read_identity
 from nodefs.folder import open_folder
 from nodefs.joining import NotJoined, Wish, join
 from tests.fault.faultdisk import FaultDisk
@@ -21,6 +23,7 @@ from tests.fault.sweep import Case, crash_everywhere, fail_everywhere
 from tests.unit.nodefs.making import UNSYNCED
 
 CLOCK = ManualClock()
+AUTHORITY = Authority(bytes(32), b"c" * 16)
 TOKEN = JoinToken(b"s" * 20, b"p" * 32)
 
 
@@ -36,7 +39,8 @@ class Promise:
         self.let_in = self.let_in or identity.node_id
         if identity.node_id != self.let_in:
             raise NotJoined("this token was used by another node")
-        return b"authority", JoinAnswer("cc" * 16, "dd" * 16, "ee" * 32, "box", "certificate")
+        issued = AUTHORITY.issue(identity.public_key, Role.NODE, CLOCK.now_ms())
+        return AUTHORITY.certificate, JoinAnswer("cc" * 16, "dd" * 16, "ee" * 32, "box", issued.decode())
 
 
 def _join(root: Path, promise: Promise, disk: FaultDisk | None = None) -> None:
@@ -58,7 +62,7 @@ def _check(root: Path, promise: Promise) -> None:
     again = Promise(promise.let_in)  # each state of the disk goes on by itself
     _join(root, again)
     assert open_folder(root / "n").marker.node_id == again.let_in
-    assert (root / "n" / "identity" / "certificate.pem").read_bytes() == b"certificate"
+    assert read_identity(root / "n", open_folder(root / "n").identity).node_id == again.let_in
     assert not (root / ".n.joining").exists()
 
 

@@ -15,7 +15,7 @@ from cyxcloud.meta import cluster, join_tokens, node_events, nodes
 from cyxcloud.meta.rows import DISQUALIFIED, DOWN, TRUSTED, VETTING
 from cyxcloud.wire.joining import JoinRequest, prove
 from fleet.denying import DENIED, deny
-from fleet.enrolment import JOINED, Refused
+from fleet.enrolment import JOINED, JOINED_AGAIN, Refused
 from tests.unit.fleet.conftest import CLUSTER, Fleet
 from tests.unit.fleet.joining import TOKEN_SECONDS, Door, peer
 
@@ -105,10 +105,17 @@ async def test_token_that_nobody_gave_is_refused_before_the_writer_is_asked(door
         await door.enrolment.join(door.request(replace(token, secret=b"x" * 20), box))
 
 
-async def test_key_that_is_a_node_already_does_not_join_a_second_time(door: Door, box: NodeIdentity) -> None:
+async def test_node_that_was_away_for_long_comes_back_as_itself_with_a_new_token(door: Door, box: NodeIdentity) -> None:
     await door.enrolment.join(door.request(door.token(), box))
-    with pytest.raises(Refused, match="a node already, box"):
-        await door.enrolment.join(door.request(door.token(), box))
+    stand(door, box, VETTING)
+    token = door.token()
+    answer = await door.enrolment.join(door.request(token, box, name="other", address="192.0.2.2:4001"))
+    row = door.row(box)
+    assert row is not None
+    assert (answer.name, row.number, row.address, row.standing) == ("box", 5, "192.0.2.2:4001", VETTING)
+    assert [event.kind for event in node_events.page(door.fleet.reader, row.number)] == [JOINED_AGAIN, JOINED]
+    with pytest.raises(Refused, match="used by another node"):
+        await door.enrolment.join(door.request(token, NodeIdentity.generate()))
 
 
 @pytest.mark.parametrize(
@@ -233,8 +240,9 @@ async def test_disqualified_node_gets_no_certificate_by_any_way(door: Door, box:
     stand(door, box, DISQUALIFIED)
     with pytest.raises(Refused):
         door.enrolment.renew(peer(box))
-    with pytest.raises(Refused, match="has left"):
-        await door.enrolment.join(door.request(token, box))
+    for given in (token, door.token()):
+        with pytest.raises(Refused, match="has left"):
+            await door.enrolment.join(door.request(given, box))
 
 
 # Denying
