@@ -17,13 +17,13 @@ import structlog
 
 from cyxcloud.core.ids import BucketId
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import access_logs, buckets
+from cyxcloud.meta import access_logs, bucket_work, buckets
 from cyxcloud.meta.access_logs import LogRow
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.errors import BucketGone
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects import acl, bucket_config, delivery_rights
-from cyxcloud.objects.access_log import BY_EVENT, LOGGING, SERVICE, SIMPLE, Logging, object_key
+from cyxcloud.objects.access_log import BY_EVENT, LOGGING, SERVICE, SIMPLE, UNDELIVERABLE, Logging, object_key
 from cyxcloud.objects.acl import Grants
 from cyxcloud.objects.attributes import Attributes
 from cyxcloud.objects.bucket_config import UnreadableConfig
@@ -141,7 +141,7 @@ class AccessLogs:
         if target is None or len(kept) < len(lines):
             log.warning("access logs may not be delivered", target=logging.target, lines=len(lines) - len(kept))
             dropped = [line for line in lines if line.source not in allowed]
-            await store.change(lambda conn: _remove(conn, dropped), is_long=True)
+            await store.change(lambda conn: self._refused(conn, dropped), is_long=True)
         if target is not None and kept:
             await self._store(store, target, key, logging, kept)
 
@@ -151,6 +151,8 @@ class AccessLogs:
         def taken(conn: Connection) -> None:
             if _remove(conn, lines) != len(lines):
                 raise _DeliveredElsewhere
+            for source in {line.source for line in lines}:
+                bucket_work.remove(conn, source, UNDELIVERABLE)
 
         owner = delivery_rights.source_of(store, target).account
         attributes = Attributes({"content-type": CONTENT_TYPE}, acl=_list(owner, logging))
@@ -161,7 +163,13 @@ class AccessLogs:
             return  # looked at anew in the next step
         except ObjectsError as refused:
             log.warning("access logs were not taken", target=target.name, reason=repr(refused))
-            await store.change(lambda conn: _remove(conn, lines), is_long=True)
+            await store.change(lambda conn: self._refused(conn, lines), is_long=True)
+
+    def _refused(self, conn: Connection, lines: Sequence[_Sourced]) -> None:
+        """Dropped, and noted for who must not go on without a log."""
+        _remove(conn, lines)
+        for source in {line.source for line in lines}:
+            bucket_work.put(conn, source, UNDELIVERABLE, self._clock.now_ms(), b"")
 
 
 def _remove(conn: Connection, lines: Iterable[_Sourced]) -> int:

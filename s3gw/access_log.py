@@ -19,12 +19,12 @@ from aiohttp import web
 
 from cyxcloud.core.clock import Clock
 from cyxcloud.core.ids import BucketId
-from cyxcloud.meta import access_logs
+from cyxcloud.meta import access_logs, bucket_work
 from cyxcloud.meta.access_logs import LogRow
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import BucketRow
 from cyxcloud.objects import bucket_config, buckets
-from cyxcloud.objects.access_log import LOGGING, Line, operation_of
+from cyxcloud.objects.access_log import LOGGING, UNDELIVERABLE, Line, operation_of
 from cyxcloud.objects.authorize import Basis
 from cyxcloud.objects.bucket_config import NOTHING_CONFIGURED, BucketConfig
 from cyxcloud.objects.principal import ANONYMOUS, Principal
@@ -32,6 +32,7 @@ from cyxcloud.objects.rights import of_a_version
 from cyxcloud.objects.store import Store
 from s3gw.authority import decide
 from s3gw.context import RequestContext, Response
+from s3gw.errors import Code, S3Error
 from s3gw.operations import BodyKind
 from s3gw.resolve import Resolved
 from s3gw.signatures import Caller
@@ -148,6 +149,15 @@ class AccessLogs:
             tls=_tls(request),
             acl_required=ctx is not None and response.status < HTTPStatus.BAD_REQUEST and _needed_acl(ctx),
         )
+
+
+def demand_log(ctx: RequestContext) -> None:
+    """Where no object may be served without its line: AccessDenied while the bucket's log cannot be delivered. The
+    refusal is a line, too, and the first that is delivered opens the bucket again."""
+    if ctx.row is None or ctx.key_bytes is None or ctx.config.get(LOGGING) is None:
+        return
+    if bucket_work.read(ctx.store.reader, ctx.row.id, UNDELIVERABLE) is not None:
+        raise S3Error(Code.ACCESS_DENIED, "Logging bucket cannot be written to")
 
 
 def _refused_at(store: Store, name: str | None) -> tuple[BucketRow | None, BucketConfig]:

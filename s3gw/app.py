@@ -159,6 +159,7 @@ class _Worker:
         door = Door(spec.region, resolver.bucket_of_host)
         sites = Websites(spec.website_domains)
         gateway = Gateway(store, credentials, resolver, door, clock, spec.region, scheme, sites)
+        gateway.requires_logs = spec.access_log.required
         return cls(
             spec,
             clock,

@@ -24,7 +24,7 @@ from cyxcloud.objects.principal import ANONYMOUS, Principal
 from cyxcloud.objects.store import Store
 from cyxcloud.objects.website import WEBSITE
 from s3gw import internal, payment, sharing, websites, xml
-from s3gw.access_log import AccessLogs, Observed
+from s3gw.access_log import AccessLogs, Observed, demand_log
 from s3gw.answer import Answer
 from s3gw.authority import authorise
 from s3gw.body import plan_body
@@ -76,6 +76,7 @@ class Gateway:
     region: str
     scheme: str = "http"
     websites: Websites = field(default_factory=Websites)
+    requires_logs: bool = False
     request_ids: Iterator[str] = field(default_factory=_new_request_ids)
     sends: SendWatch = field(default_factory=SendWatch)
     reads: RunningReads = field(init=False)
@@ -172,6 +173,8 @@ class Gateway:
         )
         seen.ctx, seen.principal = ctx, principal
         authorise(ctx)
+        if self.requires_logs and not ctx.config.is_empty:
+            demand_log(ctx)
         is_charged = payment.is_charged_to_requester(ctx)
         response = await primed(await HANDLERS[operation.handler](ctx))
         return payment.charged(response) if is_charged else response

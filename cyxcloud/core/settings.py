@@ -190,6 +190,10 @@ class AccessLogSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     interval: Duration = Field(default=300.0, gt=0, description="How often the lines of a bucket become an object.")
+    required: bool = Field(
+        default=False,
+        description="Objects of a bucket whose log could not be delivered are not served until it can be.",
+    )
 
 
 class NotificationSettings(BaseModel):

@@ -31,6 +31,8 @@ class Logging:
     grants: tuple[Grant, ...] = ()
 
 
+# Work noted of a bucket whose last lines the target did not take.
+UNDELIVERABLE = "access-log-undeliverable"
 LOGGING = ConfigKey("logging", Logging)
 
 

@@ -11,12 +11,12 @@ import pytest
 from cyxcloud.core.clock import ManualClock, SystemClock
 from cyxcloud.core.ids import AccountId, BucketId
 from cyxcloud.core.worker import Did, Idle
-from cyxcloud.meta import access_logs, accounts, bucket_config, buckets, listing
+from cyxcloud.meta import access_logs, accounts, bucket_config, bucket_work, buckets, listing
 from cyxcloud.meta.access_logs import LogRow
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import AccountRow, BucketRow, Versioning
 from cyxcloud.objects import get
-from cyxcloud.objects.access_log import BY_EVENT, LOGGING, SERVICE, Logging
+from cyxcloud.objects.access_log import BY_EVENT, LOGGING, SERVICE, UNDELIVERABLE, Logging
 from cyxcloud.objects.acl import LOG_DELIVERY, Grant
 from cyxcloud.objects.bucket_rules import POLICY, StoredPolicy
 from cyxcloud.objects.lifecycle import DAY_MS
@@ -195,6 +195,18 @@ async def test_lines_that_the_target_does_not_take_are_dropped(bench: Bench, sto
     await bench.lines(WEB, b"one")
     await bench.after(INTERVAL + 2)
     assert (bench.delivered(), bench.left()) == ([], 0)
+
+
+async def test_refused_delivery_is_noted_until_one_succeeds(bench: Bench) -> None:
+    await bench.configure(WEB, Logging("logs", "a/"))
+    await bench.lines(WEB, b"one")
+    await bench.after(2 * INTERVAL)
+    assert bucket_work.read(bench.reader, WEB.id, UNDELIVERABLE) is not None
+    await bench.allow(policy("web"))
+    await bench.lines(WEB, b"two")
+    await bench.after(2 * INTERVAL)
+    assert len(bench.delivered()) == 1
+    assert bucket_work.read(bench.reader, WEB.id, UNDELIVERABLE) is None
 
 
 async def test_policy_may_name_the_prefix_itself_and_a_denial_of_a_key_wins(bench: Bench) -> None:
