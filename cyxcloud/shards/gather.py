@@ -88,8 +88,10 @@ class Gathering:
         now = self._plane.clock.monotonic
         started = now()
         deadline = started + self._plane.limits.read_seconds
-        late = started + max(self._plane.limits.late_seconds, 2 * hedge_seconds)
-        waits = [min(started + hedge_seconds, deadline), min(late, deadline), deadline]
+        late = started + max(self._plane.limits.late_seconds, 3 * hedge_seconds)
+        # Those asked in the place of late ones may be late as well: they get as long, then what is left is asked.
+        hedges = [started + hedge_seconds, started + 2 * hedge_seconds]
+        waits = [*(min(each, deadline) for each in (*hedges, late)), deadline]
         self._ask_data()
         try:
             while lost := self._lost():

@@ -78,7 +78,7 @@ async def test_the_second_try_is_of_the_profile_that_the_chunk_is_coded_in() -> 
     with rig(hosts=28, nodes_each=1) as plane:
         first, second = plane.placements[0], plane.placements[14]
         narrow = [Placement(PlacementId(90 + at), 4, 2, second.nodes[at : at + 6]) for at in range(6)]
-        plane.plane.pool.replace([first, second, *narrow])
+        plane.plane.pool.replace([*narrow, first, second])
         plane.plane.pool.began(second)
         for node in first.nodes[:3]:
             plane.host_of(node).available = False
