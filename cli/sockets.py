@@ -55,6 +55,12 @@ def told(listen: str, address: str) -> str:
     return join_address(socket.getfqdn() if host in _ANY else host, port)
 
 
+def in_a_row(address: str, count: int) -> list[str]:
+    """So many addresses, each of the next port; where the port is 0, each of a free one."""
+    host, port = split_address(address)
+    return [join_address(host, port + at) if port else free_port(address) for at in range(count)]
+
+
 def reachable(address: str) -> tuple[str, int]:
     """Where this box itself reaches a listener that may be bound to every address."""
     host, port = split_address(address)

@@ -128,6 +128,8 @@ class Supervisor:
         operators = sockets.free_port(settings.control)
         fleet = sockets.free_port(settings.fleet.listen) if settings.fleet.listen else ""
         self.fleet_url = f"https://{sockets.told(fleet, settings.fleet.address)}" if fleet else ""
+        # The coordinator, its mover and each gateway, in this order.
+        dial_in = sockets.in_a_row(settings.fleet.dial_in, 2 + len(listener_fds)) if settings.fleet.dial_in else []
         hosts = [
             self._role("nodehost", number, f"unix:{socket}", NodeHostSpec(folders, socket, settings.scrub))
             for number, (folders, socket) in enumerate(zip(self.node_groups, node_sockets, strict=True))
@@ -148,14 +150,16 @@ class Supervisor:
             notifications=settings.notifications,
             inventory=settings.inventory,
             fleet=settings.fleet.model_copy(update={"listen": fleet}),
+            dial_in=tuple(dial_in[:2]),
+            dial_addresses=tuple(sockets.told(each, _with_port(settings.fleet.address, each)) for each in dial_in),
         )
         gateways = [
-            self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets), fd)
+            self._role("gateway", slot, self.endpoint, self._gateway_spec(slot, fd, node_sockets, dial_in), fd)
             for slot, fd in enumerate(listener_fds)
         ]
         return [*hosts, self._role("coordinator", 0, f"http://{operators}", coordinator), *gateways]
 
-    def _gateway_spec(self, slot: int, fd: int, node_sockets: tuple[Path, ...]) -> GatewaySpec:
+    def _gateway_spec(self, slot: int, fd: int, node_sockets: tuple[Path, ...], dial_in: Sequence[str]) -> GatewaySpec:
         return GatewaySpec(
             home=self.home.path,
             socket_fd=fd,
@@ -170,6 +174,7 @@ class Supervisor:
             delete_grace_seconds=self.settings.delete_grace,
             lifecycle=self.settings.lifecycle,
             access_log=self.settings.access_log,
+            dial_in=dial_in[2 + slot] if dial_in else "",
         )
 
     def _role(self, kind: str, number: int, endpoint: str, server: child.Server, *fds: int) -> Role:
@@ -256,3 +261,8 @@ class Supervisor:
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def _with_port(address: str, listen: str) -> str:
+    """By the name that the fleet's listener is reached by, this one."""
+    return sockets.join_address(sockets.split_address(address)[0], sockets.split_address(listen)[1]) if address else ""

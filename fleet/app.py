@@ -100,7 +100,7 @@ async def run(spec: CoordinatorSpec) -> None:
         await host.start()
     store_clock = CoordinatorClock(clock, reader, writer)
     enrolment = _enrolment(spec, keyring, known, reader, writer, store_clock)
-    remote = RemoteHosts(reader, local, local_moving, hello, enrolment, clock)
+    remote = RemoteHosts(reader, local, local_moving, hello, enrolment, clock, spec.dial_in)
     hosts = remote.hosts
     session_watch = SessionWatch(reader, writer, store_clock)
     wrapping = Wrapping(lambda: Keyring.open(spec.home / "keys").wrapping)
@@ -168,7 +168,9 @@ async def run(spec: CoordinatorSpec) -> None:
         kms=LocalKms(reader, keyring, writer.submit, store_clock.now_ms),
         region=spec.region,
     )
-    reporting = Reporting.of(reader, writer, store_clock, clock, spec.fleet, hosts=lambda: hosts.remote)
+    reporting = Reporting.of(
+        reader, writer, store_clock, clock, spec.fleet, hosts=lambda: hosts.remote, dial_addresses=spec.dial_addresses
+    )
     runner = Runner(
         [
             store_clock,

@@ -36,3 +36,7 @@ class CoordinatorSpec:
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     inventory: InventorySettings = field(default_factory=InventorySettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)
+    dial_in: tuple[str, ...] = ()
+    """HOST:PORT where nodes that cannot be dialled reach the coordinator, and where its mover."""
+    dial_addresses: tuple[str, ...] = ()
+    """What those nodes are told: of each process that uses nodes, where it is dialled."""

@@ -5,6 +5,7 @@ Each of the two shows a certificate of its own role, which this process issues t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from cyxcloud.core.clock import Clock
 from cyxcloud.core.worker import Idle
 from cyxcloud.meta.connection import Connection
 from cyxcloud.objects.hosting import Hosting
+from cyxcloud.wire.arrivals import Arrivals
 from cyxcloud.wire.certified import CERTIFICATE_PATH, Certified, Issued
 from cyxcloud.wire.codec import Hello
 from cyxcloud.wire.shardhost import ShardHost
@@ -26,7 +28,7 @@ _GIVEN_HERE = {str(role): role for role in (Role.GATEWAY, Role.MOVER)}
 
 
 class RemoteHosts:
-    """A worker that keeps both up to date."""
+    """A worker that keeps both up to date. `dial_in`: where nodes that dial reach the one and the other."""
 
     name = "hosts"
 
@@ -38,6 +40,7 @@ class RemoteHosts:
         hello: Hello,
         enrolment: Enrolment,
         clock: Clock,
+        dial_in: Sequence[str] = (),
     ) -> None:
         async def issue(public_key: bytes, role: Role) -> Issued:
             return Issued(enrolment.authority.certificate, enrolment.certify(public_key, role).encode())
@@ -45,18 +48,30 @@ class RemoteHosts:
         self._local = (*local, *moving)
         self.identity = Certified(Role.COORDINATOR, issue, clock)
         self._moving_identity = Certified(Role.MOVER, issue, clock)
-        self.hosts = Hosting(reader, local, hello, self.identity)
-        self.moving = Hosting(reader, moving, replace(hello, role="mover"), self._moving_identity)
+        self._dial_in = [
+            (Arrivals(shown), address)
+            for shown, address in zip((self.identity, self._moving_identity), dial_in, strict=False)
+        ]
+        self.hosts = Hosting(reader, local, hello, self.identity, self._arrivals(0))
+        self.moving = Hosting(reader, moving, replace(hello, role="mover"), self._moving_identity, self._arrivals(1))
+        self._serving: list[asyncio.Task[None]] = []
+
+    def _arrivals(self, at: int) -> Arrivals | None:
+        return self._dial_in[at][0] if self._dial_in else None
 
     async def step(self, now: float) -> Idle:
         await self.identity.keep()
         await self._moving_identity.keep()
         await self.hosts.sync()
         await self.moving.sync()
+        if not self._serving:
+            self._serving = [asyncio.create_task(each.serve(address)) for each, address in self._dial_in]
         return Idle(now + LOOK_SECONDS)
 
     async def close(self) -> None:
         """Those of this box, too."""
+        for task in self._serving:
+            task.cancel()
         await self.hosts.close()
         await self.moving.close()
         for host in self._local:

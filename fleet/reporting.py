@@ -32,7 +32,8 @@ class Reporting:
         settings: FleetSettings,
         *,
         hosts: Hosts,
+        dial_addresses: tuple[str, ...] = (),
     ) -> Reporting:
-        heartbeats = Heartbeats(reader, writer, store_clock, clock, settings)
+        heartbeats = Heartbeats(reader, writer, store_clock, clock, settings, dial_addresses=lambda: dial_addresses)
         nodes = RemoteNodes(hosts, heartbeats, store_clock, settings)
         return cls(heartbeats, nodes, HeartbeatRoute(heartbeats, clock))

@@ -23,6 +23,7 @@ from cyxcloud.wire.heartbeat import Answer
 from nodefs import tls
 from nodefs.app import READ_THREADS, SWITCH_SECONDS, raise_file_limit
 from nodefs.denied import Denied
+from nodefs.dialling import Dialling
 from nodefs.evidence import EvidenceLog
 from nodefs.fleetfolder import DENIED, REFUSED, SEQUENCE, read_fleet, read_identity
 from nodefs.folder import open_folder
@@ -74,7 +75,6 @@ class RemoteNode:
     async def _serve(self, server: ShardServer, threads: ReadThreads) -> None:
         denied = Denied(self._root / DENIED, self._fleet.url)
         renewal = Renewal(self._root, self._fleet.url, self._tls, self._clock, self._renewed)
-        sender = self._sender(server, denied)
         upkeep = (
             Upkeep(self.rack),
             Scrubbing(self.rack, self._disk),
@@ -82,6 +82,8 @@ class RemoteNode:
         )
         evidence = EvidenceLog(self._root / REFUSED, self._clock, threads)
         doorman = Doorman(self._folder.marker.cluster_id, evidence, lambda: denied.keys)
+        dialling = Dialling(server, doorman, lambda: self._tls, self._line)
+        sender = self._sender(server, denied, dialling)
         listening = None
         if self._fleet.listen:
             listening = await tls.listen(self._fleet.listen, server, doorman, lambda: self._tls, self._line)
@@ -95,6 +97,7 @@ class RemoteNode:
             await sender.end()
             for worker in upkeep:
                 await worker.end()
+            dialling.close()
             for connection in list(server.connections):
                 if connection.transport is not None:
                     connection.transport.close()
@@ -102,13 +105,15 @@ class RemoteNode:
     def _renewed(self, identity: TlsIdentity) -> None:
         self._tls = identity
 
-    def _sender(self, server: ShardServer, denied: Denied) -> HeartbeatSender:
+    def _sender(self, server: ShardServer, denied: Denied, dialling: Dialling) -> HeartbeatSender:
         def peers() -> list[NodeId]:
             found = [each.certified for each in server.connections if isinstance(each, TlsConnection)]
             return [peer.node_id for peer in found if peer is not None]
 
         def answered(answer: Answer) -> None:
             denied.heard(answer.denied_epoch, self._tls)
+            if not self._fleet.listen:
+                dialling.told(answer.dial_addresses)
 
         node = self._folder.identity
         return HeartbeatSender(

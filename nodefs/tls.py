@@ -19,6 +19,7 @@ from cyxcloud.core.certificates import SKEW_SECONDS, Peer, Role, TlsIdentity, Un
 from cyxcloud.core.ids import NodeId
 from cyxcloud.wire import messages_pb2 as pb
 from cyxcloud.wire.endpoint import tune
+from cyxcloud.wire.listening import server_context
 from cyxcloud.wire.status import Status, WireError
 from cyxcloud.wire.tickets import Operation, Scope, TicketRefused, check_ticket
 from nodefs.evidence import EvidenceLog, Refusal
@@ -147,24 +148,11 @@ async def listen(
     """New handshakes show the certificate that `identity` gives then. OSError where the address cannot be had."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
-    shown = identity()
-    context = shown.server_context()
-    newest = (shown, context)
-
-    def choose(connection: object, _name: str | None, _context: object) -> None:
-        nonlocal newest
-        now = identity()
-        if now is not newest[0]:
-            newest = now, now.server_context()
-        if newest[1] is not context:
-            connection.context = newest[1]  # type: ignore[attr-defined] # an SSLObject
-
-    context.sni_callback = choose
     return await loop.create_server(
         throttled(lambda: TlsConnection(server, doorman), line),
         host.strip("[]") or None,
         int(port),
-        ssl=context,
+        ssl=server_context(identity),
         ssl_handshake_timeout=HANDSHAKE_SECONDS,
     )
 

@@ -44,6 +44,7 @@ from cyxcloud.shards.placement import PlacementPool
 from cyxcloud.shards.plane import DataPlane
 from cyxcloud.shards.reader import ChunkReader
 from cyxcloud.shards.slots import Slots
+from cyxcloud.wire.arrivals import Arrivals
 from cyxcloud.wire.certified import Certified, ask_coordinator
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
@@ -94,6 +95,7 @@ class _Worker:
     local: tuple[HostClient, ...]
     hosts: Hosting
     certified: Certified
+    arrivals: Arrivals | None
     host_map: HostMap
     threads: ThreadPoolExecutor
     damage: DamageReports
@@ -118,7 +120,8 @@ class _Worker:
         local = tuple(HostClient(path, hello) for path in spec.node_sockets)
         await asyncio.gather(*(host.start(HOSTS_SECONDS) for host in local))
         certified = Certified(Role.GATEWAY, ask_coordinator(spec.control_socket), clock)
-        hosts = Hosting(reader, local, hello, certified)
+        arrivals = Arrivals(certified) if spec.dial_in else None
+        hosts = Hosting(reader, local, hello, certified, arrivals)
         await hosts.sync()
         host_map = HostMap(clock, hosts)
         epochs = cluster.epochs(reader)
@@ -169,6 +172,7 @@ class _Worker:
             local,
             hosts,
             certified,
+            arrivals,
             host_map,
             threads,
             damage,
@@ -203,6 +207,8 @@ class _Worker:
                 group.create_task(self._beat())
                 group.create_task(self._poll())
                 group.create_task(self._flush())
+                if self.arrivals is not None:
+                    group.create_task(self.arrivals.serve(self.spec.dial_in))
         finally:
             await runner.cleanup()
 

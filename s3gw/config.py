@@ -26,6 +26,8 @@ class GatewaySpec:
     delete_grace_seconds: float = 86400.0
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
+    dial_in: str = ""
+    """HOST:PORT where nodes that cannot be dialled reach this worker."""
 
     @property
     def session_file(self) -> Path:

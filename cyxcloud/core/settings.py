@@ -245,6 +245,11 @@ class FleetSettings(BaseModel):
         default="",
         description="HOST:PORT by which nodes reach `listen`; empty: as it stands there, or this box's name.",
     )
+    dial_in: Annotated[str, AfterValidator(_address_or_none)] = Field(
+        default="",
+        description="HOST:PORT where nodes that cannot be dialled reach the coordinator; its mover listens at the next "
+        "port, the gateways at those after it. Empty: such nodes hold nothing.",
+    )
     offline_after: Duration = Field(default=300.0, gt=0, description="A node that was silent for so long is down.")
     warning_after: Duration = Field(
         default_factory=lambda given: min(60.0, given["offline_after"] / 5),

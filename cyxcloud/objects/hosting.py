@@ -16,6 +16,7 @@ from cyxcloud.core.ids import NodeId
 from cyxcloud.meta import cluster, denials, nodes
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.rows import DISQUALIFIED, GONE, NodeRow
+from cyxcloud.wire.arrivals import Arrivals
 from cyxcloud.wire.client import HostClient
 from cyxcloud.wire.codec import Hello
 from cyxcloud.wire.endpoint import RemoteEndpoint
@@ -24,9 +25,15 @@ from cyxcloud.wire.shardhost import ShardHost
 
 class Hosting(Sequence[ShardHost]):
     def __init__(
-        self, reader: Connection, local: Sequence[ShardHost], hello: Hello, identity: Callable[[], TlsIdentity]
+        self,
+        reader: Connection,
+        local: Sequence[ShardHost],
+        hello: Hello,
+        identity: Callable[[], TlsIdentity],
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._reader, self._hello, self._identity = reader, hello, identity
+        self._arrivals = arrivals
         self._local = tuple(local)
         self._remote: dict[NodeId, tuple[str, HostClient]] = {}
         self._hosts: tuple[ShardHost, ...] = self._local
@@ -45,14 +52,16 @@ class Hosting(Sequence[ShardHost]):
             return False
         self._epochs = epochs.topology, epochs.trust
         denied = denials.read_all(self._reader)
-        rows = [row for row in nodes.read_all(self._reader) if _is_dialled(row) and row.node_id not in denied]
+        rows = [row for row in nodes.read_all(self._reader) if self._is_used(row) and row.node_id not in denied]
         wanted = {row.node_id: row.address for row in rows}
         gone = [node for node, (address, _) in self._remote.items() if wanted.get(node) != address]
         for node in gone:
             self._end(self._remote.pop(node)[1])
+            if self._arrivals is not None:
+                self._arrivals.forget(node)
         added = wanted.keys() - self._remote.keys()
         for node in added:
-            host = HostClient(RemoteEndpoint(wanted[node], node, self._identity), self._hello)
+            host = HostClient(self._endpoint(node, wanted[node]), self._hello)
             await host.start()
             self._remote[node] = wanted[node], host
         self._hosts = (*self._local, *(host for _, host in self._remote.values()))
@@ -64,6 +73,16 @@ class Hosting(Sequence[ShardHost]):
             await host.close()
         self._remote.clear()
         self._hosts = self._local
+
+    def _is_used(self, row: NodeRow) -> bool:
+        """One without an address has to dial us."""
+        reachable = bool(row.address) or self._arrivals is not None
+        return row.is_remote and reachable and row.state != GONE and row.standing != DISQUALIFIED
+
+    def _endpoint(self, node: NodeId, address: str) -> RemoteEndpoint:
+        if address or self._arrivals is None:
+            return RemoteEndpoint(address, node, self._identity)
+        return self._arrivals.endpoint(node)
 
     def _end(self, host: HostClient) -> None:
         task = asyncio.create_task(host.close())
@@ -86,7 +105,3 @@ class Hosting(Sequence[ShardHost]):
 
     def __iter__(self) -> Iterator[ShardHost]:
         return iter(self._hosts)
-
-
-def _is_dialled(row: NodeRow) -> bool:
-    return row.is_remote and bool(row.address) and row.state != GONE and row.standing != DISQUALIFIED
