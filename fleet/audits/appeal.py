@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cyxcloud.core.ids import NodeNumber
-from cyxcloud.meta import cluster, node_events, node_scores, nodes
+from cyxcloud.meta import cluster, denials, node_events, node_scores, nodes
 from cyxcloud.meta.cluster import Epoch
 from cyxcloud.meta.connection import Connection
 from cyxcloud.meta.node_events import Detail
-from cyxcloud.meta.rows import DISQUALIFIED, GONE, SUSPENDED, TRUSTED
+from cyxcloud.meta.rows import DISQUALIFIED, GONE, SUSPENDED, TRUSTED, VETTING, NodeRow
 from fleet.audits.reputation import FIRST_ALPHA, Reputation
 from fleet.audits.verdict import Verdict, judge_again
 
@@ -39,19 +39,48 @@ def appeal(conn: Connection, number: NodeNumber, at_ms: int) -> Appeal:
     upheld = dropped = 0
     for event in _accusations(conn, number):
         # One without evidence is of an answer that never came, which nobody can judge again.
-        stands = event.evidence is None or judge_again(event.evidence, row.public_key) is Verdict.FAILED
+        stands = event.evidence is None or _is_proven(event.evidence, row.public_key)
         upheld, dropped = upheld + stands, dropped + (not stands)
     after = Reputation(known.alpha, known.beta)
     standing = row.standing
     if dropped:
         after = _again(known.audits, upheld)
-        standing = DISQUALIFIED if after.is_disqualifying else SUSPENDED if after.is_suspending else TRUSTED
+        standing = _standing(conn, row, after, is_vetted=known.vetted_at_ms is not None)
         node_scores.save(conn, replace(known, alpha=after.alpha, beta=after.beta, failed=upheld))
         nodes.set_standing(conn, number, standing)
         cluster.bump(conn, Epoch.TOPOLOGY)
     detail: Detail = {"upheld": upheld, "dropped": dropped, "score": after.score, "standing": standing}
     node_events.record(conn, number, at_ms, "appeal", detail)
     return Appeal(upheld, dropped, after.score, standing)
+
+
+def _is_proven(kept: bytes, public_key: bytes) -> bool:
+    try:
+        return judge_again(kept, public_key) is Verdict.FAILED
+    except ValueError:
+        return False
+
+
+def _standing(conn: Connection, row: NodeRow, after: Reputation, *, is_vetted: bool) -> str:
+    """Only what audits took is given back: neither what an operator decided, nor a denied key, nor a vetting that never
+    was."""
+    was_taken = row.standing in {SUSPENDED, DISQUALIFIED} and _last_standing(conn, row.number) == row.standing
+    if not was_taken or after.is_disqualifying or row.node_id in denials.read_all(conn):
+        return row.standing
+    if after.is_suspending:
+        return SUSPENDED
+    return TRUSTED if is_vetted else VETTING
+
+
+def _last_standing(conn: Connection, number: NodeNumber) -> object:
+    """What audits made of it last."""
+    before: int | None = None
+    while page := node_events.page(conn, number, _PAGE, before):
+        for event in page:
+            if event.kind == "standing":
+                return event.detail["standing"]
+        before = page[-1].seq
+    return None
 
 
 def _accusations(conn: Connection, number: NodeNumber) -> list[node_events.NodeEvent]:
