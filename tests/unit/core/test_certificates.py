@@ -95,3 +95,10 @@ def test_renewed_identity_lasts_longer() -> None:
     later = authority.issue(first.private_key.public_key().public_bytes_raw(), Role.NODE, _now_ms() + 86_400_000)
     assert first.renewed(later).expires_at_ms > first.expires_at_ms
     assert first.renewed(later).node_id == first.node_id
+
+
+def test_no_session_is_taken_up_again() -> None:
+    """A connection that begins with an old session shows no certificate: nobody would see that it has ended."""
+    authority = Authority(SEED, CLUSTER)
+    for demand in (True, False):
+        assert identity(authority, Role.NODE).server_context(demand_client=demand).num_tickets == 0
