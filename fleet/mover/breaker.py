@@ -4,7 +4,8 @@ More than a tenth of the nodes, and more than m, gone within five minutes make a
 zone's; it is not repaired for a while, so a switch, a shelf or a reboot moves nothing. Nodes that were down when the
 coordinator started, or went in its first ten minutes, went together as far as it can tell. A cohort that stayed away is
 late: what it held is made anew a little at a time, the most at risk first, and no more once it returns. A node whose
-host reports its disk lost, one that was replaced and one that is disqualified are never in a cohort.
+host reports its disk lost, one that was replaced and one that is disqualified are never in a cohort, nor is one that
+joined and never came: such nodes hold nothing, and must not keep the loss of others from being made good.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Cohort:
 
 def cohort(nodes: Sequence[NodeRow], now_ms: int, *, started_ms: int, m: int, hold_ms: int) -> Cohort:
     """`started_ms`: when the coordinator began to watch."""
-    known = [row for row in nodes if row.state != GONE]
+    known = [row for row in nodes if row.state != GONE and not _never_came(row)]
     by_zone: defaultdict[str, list[NodeRow]] = defaultdict(list)
     for row in known:
         by_zone[row.zone].append(row)
@@ -74,6 +75,11 @@ def _together(
             reached = last
             found.append((frozenset(number for _, number in went[first:last]), went[last - 1][0] + hold_ms))
     return found
+
+
+def _never_came(row: NodeRow) -> bool:
+    """It has the state that it joined with."""
+    return row.is_remote and row.state == DOWN and row.since_ms == row.joined_at_ms
 
 
 def _went_ms(row: NodeRow, started_ms: int) -> int:

@@ -98,3 +98,10 @@ def test_a_cohort_that_did_not_come_back_is_late() -> None:
     assert not found.nodes
     assert found.late == {1, 2, 3, 4, 5}
     assert look(fleet(4), now_ms=NOW + HOUR_MS).late == frozenset()
+
+
+def test_nodes_that_joined_and_never_came_neither_make_a_cohort_nor_hide_a_loss() -> None:
+    absent = [replace(row, public_key=b"k" * 32, joined_at_ms=row.since_ms) for row in fleet(5)]
+    assert look(absent) == Cohort()
+    seen_once = [replace(row, joined_at_ms=row.since_ms - 1) for row in absent]
+    assert len(look(seen_once).nodes) == 5
