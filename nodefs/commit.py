@@ -220,9 +220,9 @@ def _do_other(job: DeleteJob | TaskJob) -> None:
 
 
 def _carry_out(job: DeleteJob) -> None:
-    orders, digest = job.store.orders, order_hash(job.order)
-    job.answer = orders.answer_to(digest)
-    if job.answer is not None or orders.is_begun(digest):
+    orders = job.store.orders
+    job.answer = orders.answer_to(order_hash(job.order))
+    if job.answer is not None:
         return
     job.refused = orders.against(job.told)
     if job.refused:

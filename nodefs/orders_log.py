@@ -70,11 +70,8 @@ class OrderLog:
         settled = self.settled
         return settled.answer() if settled is not None and settled.order_hash == digest else None
 
-    def is_begun(self, digest: bytes) -> bool:
-        return digest in self._begun
-
     def against(self, told: Order) -> str:
-        """Why this order comes too late; empty where it does not. One that is begun or answered is asked for first."""
+        """Why this order comes too late; empty where it does not."""
         reached = [each.sequence for each in self._begun.values() if each.incarnation == told.incarnation]
         if self.settled is not None and self.settled.incarnation == told.incarnation:
             reached.append(self.settled.sequence)
