@@ -43,6 +43,11 @@ _of_chunk = prepare(
     .where(_R.blob == bindparam("of_blob"), _R.chunk == bindparam("of_chunk"))
     .order_by(_R.shard_index)
 )
+_reason = prepare(
+    select(_R.reason).where(
+        _R.blob == bindparam("of_blob"), _R.chunk == bindparam("of_chunk"), _R.shard_index == bindparam("of_index")
+    )
+)
 _remove = prepare(
     delete(repair).where(
         _R.blob == bindparam("blob"), _R.chunk == bindparam("chunk"), _R.shard_index == bindparam("shard_index")
@@ -89,6 +94,12 @@ def placed(conn: Connection, after: tuple[int, int, int] = (-1, -1, -1), limit: 
 def of_chunk(conn: Connection, blob: BlobId, chunk: int) -> list[int]:
     """Its listed shards."""
     return [row[0] for row in conn.rows(_of_chunk, {"of_blob": blob, "of_chunk": chunk})]
+
+
+def reason_of(conn: Connection, blob: BlobId, chunk: int, shard_index: int) -> str | None:
+    """Why a shard is listed; None where it is not."""
+    row = conn.one(_reason, {"of_blob": blob, "of_chunk": chunk, "of_index": shard_index})
+    return None if row is None else str(row[0])
 
 
 def remove(conn: Connection, blob: BlobId, chunk: int, shard_index: int) -> bool:

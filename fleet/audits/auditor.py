@@ -36,6 +36,9 @@ from fleet.storeclock import CoordinatorClock
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 10.0
+# The reason of a repair that an audit has found.
+AUDITED = "audit"
 AT_ONCE = 16
 _DAY_SECONDS = 86400.0
 _UNVETTED_TIMES = 4
@@ -72,6 +75,7 @@ class Auditor:
         self._chooser = Chooser(reader, self._random)
         self._due: dict[NodeNumber, float] = {}
         self._topology = -1
+        self._refresh_at = 0.0
         self._rows: list[NodeRow] = []
 
     async def step(self, now: float) -> Did | Idle:
@@ -92,6 +96,9 @@ class Auditor:
             self._topology = topology
             rows = nodes.read_all(self._reader)
             self._rows = [row for row in rows if row.is_remote and row.standing != DISQUALIFIED]
+            self._refresh_at = now
+        if self._rows and now >= self._refresh_at:  # writes fill placements without moving the epoch
+            self._refresh_at = now + REFRESH_SECONDS
             self._chooser.refresh()
         alive = {row.number for row in self._rows}
         self._due = {number: at for number, at in self._due.items() if number in alive}
@@ -151,6 +158,9 @@ class Auditor:
             where = places(conn, challenge)
             index = challenge.shard.index
             is_there = len(where) > index and where[index] == outcome.node.number
+            # A shard that is known to be missing (a write went on without a straggler) is nobody's fault.
+            listed = repairs.reason_of(conn, challenge.shard.blob, challenge.shard.chunk, index)
+            is_there = is_there and listed in {None, AUDITED}
             if outcome.again is not None and (not is_there or outcome.verdict is not Verdict.LATE):
                 contained.remove(conn, outcome.again)
             if not is_there:
@@ -199,7 +209,7 @@ class Auditor:
 
     def _accuse(self, conn: Connection, outcome: Outcome, at_ms: int, known: ScoreRow, after: Reputation) -> int:
         shard = outcome.challenge.shard
-        repairs.add(conn, [RepairRow(shard.blob, shard.chunk, shard.index, "audit", at_ms)])
+        repairs.add(conn, [RepairRow(shard.blob, shard.chunk, shard.index, AUDITED, at_ms)])
         answer = outcome.answer
         kept = evidence(outcome.challenge, answer) if answer is not None and outcome.verdict is Verdict.FAILED else None
         score = Reputation(known.alpha, known.beta).score
